@@ -1,0 +1,300 @@
+"""Numbers with a type: what a number claims, in which unit, how sure it is and where it came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.errors import Incomparable, JensenError, UsageError
+from jensen.functional.intervals import mean_interval
+
+Unit = Literal["nats", "bits/dim", "seconds", "rows/s", ""]
+Measure = Literal["mass", "density", "mixed"]
+
+
+class Impossible(JensenError):
+    """A number that no correct computation can give."""
+
+
+class Kind(Enum):
+    """What a number claims of the truth, in expectation. Noise is the interval's affair, not the kind's."""
+
+    EXACT = "exact"
+    LOWER = "lower"
+    UPPER = "upper"
+    ESTIMATE = "estimate"
+
+    def __add__(self, other: Kind) -> Kind:
+        """The kind of a sum: equal kinds stay, exact gives way, anything else is an estimate.
+
+        >>> Kind.LOWER + Kind.EXACT, Kind.LOWER + Kind.UPPER
+        (<Kind.LOWER: 'lower'>, <Kind.ESTIMATE: 'estimate'>)
+        """
+        if self is other or other is Kind.EXACT:
+            return self
+        return other if self is Kind.EXACT else Kind.ESTIMATE
+
+    def __neg__(self) -> Kind:
+        """The kind of a negated number: lower and upper bound change places."""
+        return {Kind.LOWER: Kind.UPPER, Kind.UPPER: Kind.LOWER}.get(self, self)
+
+    @property
+    def sign(self) -> str:
+        """How the truth stands to the printed number: `=`, `>=`, `<=` or `~`."""
+        return {Kind.EXACT: "=", Kind.LOWER: ">=", Kind.UPPER: "<=", Kind.ESTIMATE: "~"}[self]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number and what it says.
+
+    `interval` covers the expectation of `value` (not the truth behind a bound) with probability `level`;
+    None means that the value carries no noise. `how` is provenance: n, k, seed, codec, rows, ...
+
+    >>> Quantity(-3.0, Kind.LOWER, "nats", "mass", (-3.5, -2.5))
+    >= -3.000 nats [-3.500, -2.500]
+    """
+
+    value: float
+    kind: Kind = Kind.EXACT
+    unit: Unit = ""
+    measure: Measure | None = None
+    interval: tuple[float, float] | None = None
+    level: float = 0.95
+    how: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.value):
+            raise Impossible(
+                "a quantity must be a number", "got nan", "look for the first nan in the rows or the model"
+            )
+        if self.interval is not None and not self.interval[0] <= self.value <= self.interval[1]:
+            raise Impossible("an interval must contain its value", f"got {self.value} and {self.interval}")
+
+    def __add__(self, other: Quantity) -> Quantity:
+        """Sum. The ends of the intervals add, and so do their error levels (no independence is assumed).
+
+        Raises Incomparable when unit or measure differ.
+        """
+        self._must_match(other)
+        interval, level = _add_intervals(self, other)
+        return Quantity(
+            self.value + other.value,
+            self.kind + other.kind,
+            self.unit,
+            self.measure,
+            interval,
+            level,
+            {"terms": [dict(self.how), dict(other.how)]},
+        )
+
+    def __neg__(self) -> Quantity:
+        return self * -1.0
+
+    def __sub__(self, other: Quantity) -> Quantity:
+        return self + (-other)
+
+    def __mul__(self, factor: float) -> Quantity:
+        """Multiplication by a known finite constant; a negative one turns a lower bound into an upper one."""
+        if not isinstance(factor, (int, float)) or not math.isfinite(factor):
+            raise UsageError("a quantity is multiplied by a finite constant", f"got {factor!r}")
+        ends = None
+        if self.interval is not None:
+            low, high = (_times(end, factor) for end in self.interval)
+            ends = (min(low, high), max(low, high))
+        kind = -self.kind if factor < 0 else self.kind
+        return replace(self, value=_times(self.value, factor), kind=kind, interval=ends)
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        text = f"{self.kind.sign} {self.value:.3f}"
+        if self.unit:
+            text += f" {self.unit}"
+        if self.interval is not None:
+            text += f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+        return text
+
+    def bits_per_dim(self, dims: int) -> Quantity:
+        """The cost -nats / (dims ln 2): a lower bound on the log-likelihood is an upper bound on the bits."""
+        if self.unit != "nats":
+            raise Incomparable("bits/dim are made from nats", f"got {self.unit or 'no unit'}")
+        return replace(self * (-1.0 / (dims * math.log(2))), unit="bits/dim")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; an infinite end of an interval becomes None."""
+        ends = None if self.interval is None else [e if math.isfinite(e) else None for e in self.interval]
+        return {
+            "value": self.value if math.isfinite(self.value) else None,
+            "kind": self.kind.value,
+            "sign": self.kind.sign,
+            "unit": self.unit,
+            "measure": self.measure,
+            "interval": ends,
+            "level": self.level,
+            "how": dict(self.how),
+        }
+
+    def _must_match(self, other: Quantity) -> None:
+        for what in ("unit", "measure"):
+            mine, theirs = getattr(self, what), getattr(other, what)
+            if mine != theirs:
+                raise Incomparable(
+                    f"numbers of another {what} do not add",
+                    f"got {mine or 'none'} and {theirs or 'none'}",
+                    "score both on the same rows in the same space",
+                )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One log-likelihood a row: `values` (n,) in nats, in the user's own units.
+
+    `dims` is the number of sites of a row, `rows` the hash of the rows scored: only scores of the same rows
+    compare. Raises Impossible when the values claim a mass above one.
+
+    >>> scores = Scores(np.log([0.5, 0.25]), Kind.EXACT, "mass", dims=1, rows="r")
+    >>> scores.mean()
+    = -1.040 nats [-5.443, 3.364]
+    >>> scores.bits_per_dim.values
+    array([1., 2.])
+    """
+
+    values: NDArray[np.float64]
+    kind: Kind
+    measure: Measure
+    dims: int
+    rows: str
+    unit: Unit = "nats"
+    how: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 1 or len(self.values) == 0:
+            raise UsageError("expected one score a row", f"got shape {self.values.shape}")
+        if np.isnan(self.values).any():
+            bad = int(np.flatnonzero(np.isnan(self.values))[0])
+            raise Impossible(
+                "a score must be a number", f"row {bad} got nan", "look for nan in the row or the weights"
+            )
+        if self.unit == "nats" and self.measure == "mass":
+            _check_mass(self.values, self.kind, self.dims)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def mean(self, level: float = 0.95) -> Quantity:
+        """The mean score with its Student-t interval over rows (these weights, rows like these)."""
+        return Quantity(
+            float(self.values.mean()),
+            self.kind,
+            self.unit,
+            self.measure,
+            mean_interval(self.values, level),
+            level,
+            {**self.how, "n": len(self), "rows": self.rows, "interval": "Student t over rows, these weights"},
+        )
+
+    @property
+    def bits_per_dim(self) -> Scores:
+        """The same scores as costs in bits per dimension: -nats / (dims ln 2)."""
+        if self.unit == "bits/dim":
+            return self
+        return replace(
+            self, values=-self.values / (self.dims * math.log(2)), kind=-self.kind, unit="bits/dim"
+        )
+
+
+class Answer(Enum):
+    """The three answers an ordering can get."""
+
+    PROVEN = "proven"
+    REFUTED = "refuted"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Whether the first model's mean log-likelihood exceeds the second's, and by how much."""
+
+    answer: Answer
+    difference: Quantity
+
+
+def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Quantity:
+    """The mean of `first - second` over the rows both scored, with the interval of the paired differences.
+
+    Raises Incomparable for other rows, units, measures or numbers of sites.
+    """
+    for what in ("unit", "measure", "dims", "rows"):
+        mine, theirs = getattr(first, what), getattr(second, what)
+        if mine != theirs:
+            raise Incomparable(
+                f"scores of another {what} do not compare",
+                f"got {mine} and {theirs}",
+                "score both models on the same rows",
+            )
+    both_impossible = np.isinf(first.values) & (first.values == second.values)
+    with np.errstate(invalid="ignore"):
+        values = np.where(both_impossible, 0.0, first.values - second.values)
+    how = {"paired": [dict(first.how), dict(second.how)], "n": len(first), "rows": first.rows}
+    return Quantity(
+        float(values.mean()),
+        first.kind + -second.kind,
+        first.unit,
+        first.measure,
+        mean_interval(values, level),
+        level,
+        how,
+    )
+
+
+def order(first: Scores, second: Scores, level: float = 0.95) -> Order:
+    """Decide "first is better than second" from paired differences of log-likelihood.
+
+    Proven needs a difference that is exact or a lower bound, with its interval above zero; refuted the
+    mirror image. Two lower bounds, whose difference is an estimate, stay undecided whatever the numbers.
+
+    >>> a = Scores(np.full(9, -1.0) - np.arange(9) / 100, Kind.EXACT, "mass", 1, "r")
+    >>> b = Scores(np.full(9, -2.0), Kind.EXACT, "mass", 1, "r")
+    >>> order(a, b).answer.value, order(b, a).answer.value
+    ('proven', 'refuted')
+    """
+    if first.unit != "nats":
+        raise Incomparable("models are ordered by log-likelihood in nats", f"got {first.unit}")
+    difference = paired_difference(first, second, level)
+    low, high = difference.interval or (difference.value, difference.value)
+    if low > 0 and difference.kind in (Kind.EXACT, Kind.LOWER):
+        return Order(Answer.PROVEN, difference)
+    if high < 0 and difference.kind in (Kind.EXACT, Kind.UPPER):
+        return Order(Answer.REFUTED, difference)
+    return Order(Answer.UNDECIDED, difference)
+
+
+def _check_mass(values: NDArray[np.float64], kind: Kind, dims: int) -> None:
+    mean, worst = float(values.mean()), float(values.max())
+    # a site's log mass is rounded to about 1e-7 in float32; a bound may exceed zero on a row, never on average
+    if mean > 1e-6 * dims or (kind is Kind.EXACT and worst > 1e-5 * dims):
+        raise Impossible(
+            "a log mass above zero is a probability above one",
+            f"got a mean of {mean:.4g} and a largest of {worst:.4g} nats",
+            "was a density scored on discrete rows? pass the space, or audit the model with mass_sums",
+        )
+
+
+def _add_intervals(a: Quantity, b: Quantity) -> tuple[tuple[float, float] | None, float]:
+    if a.interval is None and b.interval is None:
+        return None, max(0.0, min(a.level, b.level))
+    low_a, high_a = a.interval or (a.value, a.value)
+    low_b, high_b = b.interval or (b.value, b.value)
+    misses = (1 - a.level) * (a.interval is not None) + (1 - b.level) * (b.interval is not None)
+    return (low_a + low_b, high_a + high_b), max(0.0, 1 - misses)
+
+
+def _times(end: float, factor: float) -> float:
+    return 0.0 if factor == 0 else end * factor

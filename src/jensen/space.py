@@ -1,0 +1,248 @@
+"""What one row is: its shape, and for each site whether it is real, a level, a bit or a category."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.errors import SpaceError
+from jensen.quantity import Measure
+
+ColumnKind = Literal["real", "levels", "binary", "categorical"]
+SpaceKind = Literal["real", "levels", "binary", "categorical", "mixed"]
+KINDS: tuple[ColumnKind, ...] = ("real", "levels", "binary", "categorical")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One site, or all sites of an image.
+
+    real: any finite number. levels: `levels` ordered values low, low + step, ... binary: two such values.
+    categorical: `levels` unordered values; `labels` names them when the user's own values are not numbers,
+    and a row then holds their codes 0, 1, ...
+    """
+
+    kind: ColumnKind
+    levels: int | None = None
+    low: float = 0.0
+    step: float = 1.0
+    name: str = ""
+    labels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SpaceError("unknown kind of column", f"got {self.kind!r}", f"use one of {', '.join(KINDS)}")
+        if self.kind == "real":
+            if self.levels is not None:
+                raise SpaceError("a real column has no levels", f"got {self.levels}")
+            return
+        if self.kind == "binary" and self.levels is None:
+            object.__setattr__(self, "levels", 2)
+        if self.levels is None or self.levels < 2 or (self.kind == "binary" and self.levels != 2):
+            raise SpaceError(
+                f"a {self.kind} column needs its number of levels, 2 or more", f"got {self.levels}"
+            )
+        if not (self.step > 0 and math.isfinite(self.step) and math.isfinite(self.low)):
+            raise SpaceError(
+                "levels need a finite start and a positive step", f"got {self.low} and {self.step}"
+            )
+        if self.labels is not None and len(self.labels) != self.levels:
+            raise SpaceError("expected one label a level", f"got {len(self.labels)} for {self.levels} levels")
+
+    @property
+    def high(self) -> float:
+        """The largest value of a discrete column."""
+        return self.low + self.step * ((self.levels or 1) - 1)
+
+    def describe(self) -> str:
+        """The kind in a word or two, as tables print it."""
+        if self.kind == "levels":
+            return f"{self.levels} levels"
+        return f"{self.levels} categories" if self.kind == "categorical" else self.kind
+
+
+@dataclass(frozen=True)
+class Space:
+    """The set that rows live in: `shape` is (d,) for vectors and (channels, height, width) for images.
+
+    `columns` holds one Column for all sites, or one a site (vectors only). Discrete rows have a mass,
+    real rows a density, rows with both a mixed measure.
+
+    >>> Space.levels((1, 8, 8), 17)
+    Space 1x8x8, 17 levels (0 to 16), mass
+    >>> Space.real(3).measure
+    'density'
+    """
+
+    shape: tuple[int, ...]
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        if len(self.shape) not in (1, 3) or any(size < 1 for size in self.shape):
+            raise SpaceError(
+                "a row is a vector (d,) or an image (channels, height, width)",
+                f"got shape {self.shape}",
+                "reshape the rows, with one channel for grey images",
+            )
+        if len(self.columns) not in (1, self.dims) or (len(self.columns) > 1 and self.is_image):
+            raise SpaceError(
+                "expected one column for all sites, or one a site of a vector",
+                f"got {len(self.columns)} for shape {self.shape}",
+            )
+
+    @classmethod
+    def real(cls, shape: int | Sequence[int]) -> Space:
+        """Real rows."""
+        return cls(_shape(shape), (Column("real"),))
+
+    @classmethod
+    def levels(cls, shape: int | Sequence[int], levels: int, low: float = 0.0, step: float = 1.0) -> Space:
+        """Ordered levels low, low + step, ...: 256 for 8-bit images."""
+        return cls(_shape(shape), (Column("levels", levels, low, step),))
+
+    @classmethod
+    def binary(cls, shape: int | Sequence[int], low: float = 0.0, step: float = 1.0) -> Space:
+        """Two values, by default 0 and 1."""
+        return cls(_shape(shape), (Column("binary", 2, low, step),))
+
+    @classmethod
+    def categorical(cls, shape: int | Sequence[int], levels: int) -> Space:
+        """Unordered codes 0 to levels - 1."""
+        return cls(_shape(shape), (Column("categorical", levels),))
+
+    @property
+    def dims(self) -> int:
+        """The number of sites of a row."""
+        return math.prod(self.shape)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a row has channels, height and width."""
+        return len(self.shape) == 3
+
+    @property
+    def kind(self) -> SpaceKind:
+        """The kind all sites share, or mixed. Bits, levels and categories together count as categorical."""
+        kinds = {column.kind for column in self.columns}
+        if len(kinds) == 1:
+            return kinds.pop()
+        return "mixed" if "real" in kinds else "categorical"
+
+    @property
+    def measure(self) -> Measure:
+        """What a likelihood on this space is: mass, density, or mixed."""
+        return {"real": "density", "mixed": "mixed"}.get(self.kind, "mass")  # type: ignore[return-value]
+
+    @property
+    def max_levels(self) -> int | None:
+        """The largest number of levels of any discrete site; None when every site is real."""
+        return max((column.levels for column in self.columns if column.levels), default=None)
+
+    def column(self, site: int) -> Column:
+        """The column of flat site `site`."""
+        return self.columns[0] if len(self.columns) == 1 else self.columns[site]
+
+    def levels_by_site(self) -> tuple[int, ...]:
+        """The number of levels of every flat site; 0 for a real one."""
+        return tuple(self.column(site).levels or 0 for site in range(self.dims))
+
+    def grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Start and step of every site, each of a row's shape or broadcasting to it; 0 and 1 where real."""
+        low = np.array([column.low for column in self.columns])
+        step = np.array([column.step for column in self.columns])
+        return low, step
+
+    def check(self, rows: NDArray[Any]) -> None:
+        """Verify rows (n, *shape) at the boundary. Raises SpaceError naming the first row that does not fit."""
+        self.check_shape(rows.shape)
+        if not np.issubdtype(rows.dtype, np.number) and rows.dtype != np.bool_:
+            raise SpaceError("expected numbers", f"got values of type {rows.dtype}")
+        if not np.issubdtype(rows.dtype, np.integer) and not np.isfinite(rows).all():
+            where = np.argwhere(~np.isfinite(rows))[0]
+            raise SpaceError(
+                "expected finite numbers",
+                f"row {where[0]}, {self._site_name(where[1:])} holds {rows[tuple(where)]}",
+                "drop such rows or fill the gaps first",
+            )
+        self._check_levels(rows)
+
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Verify the shape (n, *shape) of rows."""
+        given = tuple(shape)
+        if given[1:] == self.shape and len(given) > 0:
+            return
+        want = ", ".join(["n", *map(str, self.shape)])
+        hint = "reshape the rows"
+        if len(given) == 2 and len(self.shape) == 1 and given[1] == self.shape[0] + 1:
+            hint = "did you leave the label column in? drop it first, or pass drop='name'"
+        raise SpaceError(f"expected rows of shape ({want})", f"got {given}", hint)
+
+    def _check_levels(self, rows: NDArray[Any]) -> None:
+        if self.kind == "real":
+            return
+        sites = [None] if len(self.columns) == 1 else list(range(self.dims))
+        for site in sites:
+            column = self.columns[site or 0]
+            if column.kind == "real":
+                continue
+            values = rows if site is None else rows[:, site]
+            index = (np.asarray(values, dtype=np.float64) - column.low) / column.step
+            wrong = (index < -1e-3) | (index > top + 1e-3) | (abs(index - np.rint(index)) > 1e-3)
+            if wrong.any():
+                where = np.argwhere(wrong)[0]
+                name = self._site_name(where[1:] if site is None else np.array([site]))
+                raise SpaceError(
+                    f"expected {column.describe()} from {column.low:g} to {column.high:g} in steps of {column.step:g}",
+                    f"row {where[0]}, {name} holds {np.asarray(values)[tuple(where)]:g}",
+                    "pass the space the rows really live in, or kinds='real'",
+                )
+
+    def _site_name(self, index: NDArray[np.intp]) -> str:
+        if len(index) == 1 and len(self.columns) > 1 and self.columns[int(index[0])].name:
+            return f"column {self.columns[int(index[0])].name!r}"
+        return "site " + ",".join(str(int(i)) for i in index)
+
+    def describe(self) -> str:
+        """One line: shape, kinds and measure."""
+        size = "x".join(map(str, self.shape))
+        if len(self.columns) == 1:
+            column = self.columns[0]
+            text = column.describe()
+            if column.kind in ("levels", "binary"):
+                text += f" ({column.low:g} to {column.high:g})"
+        else:
+            counts: dict[str, int] = {}
+            for column in self.columns:
+                counts[column.kind] = counts.get(column.kind, 0) + 1
+            text = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        return f"{size}, {text}, {self.measure}"
+
+    def __repr__(self) -> str:
+        return f"Space {self.describe()}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"shape": list(self.shape), "columns": [asdict(column) for column in self.columns]}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Space:
+        """The inverse of to_dict."""
+        columns = tuple(
+            Column(**{**column, "labels": tuple(column["labels"]) if column.get("labels") else None})
+            for column in record["columns"]
+        )
+        return cls(tuple(record["shape"]), columns)
+
+    def with_columns(self, columns: Sequence[Column]) -> Space:
+        """The same shape with other columns."""
+        return replace(self, columns=tuple(columns))
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
