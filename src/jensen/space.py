@@ -193,6 +193,7 @@ class Space:
                 continue
             values = rows if site is None else rows[:, site]
             index = (np.asarray(values, dtype=np.float64) - column.low) / column.step
+            top = (column.levels or 1) - 1
             wrong = (index < -1e-3) | (index > top + 1e-3) | (abs(index - np.rint(index)) > 1e-3)
             if wrong.any():
                 where = np.argwhere(wrong)[0]
