@@ -1,0 +1,95 @@
+"""Deep generative models of any family on your own data, with numbers you can believe.
+
+Every public name is loaded when it is first used: `import jensen` does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from jensen._version import __version__
+
+if TYPE_CHECKING:
+    from jensen import functional
+    from jensen.auditing import audit
+    from jensen.comparison import Comparison, compare
+    from jensen.data import Rows, rows
+    from jensen.errors import Cannot, DataError, Diverged, Incomparable, JensenError, SpaceError, UsageError
+    from jensen.fitting import fit
+    from jensen.fitted import Fitted, load
+    from jensen.functional.receptive import receptive_field
+    from jensen.model import Can, Model
+    from jensen.plan import Plan
+    from jensen.quantity import Kind, Quantity, Scores
+    from jensen.space import Column, Space
+
+_WHERE = {
+    "audit": "auditing",
+    "compare": "comparison",
+    "Comparison": "comparison",
+    "rows": "data",
+    "Rows": "data",
+    "Cannot": "errors",
+    "DataError": "errors",
+    "Diverged": "errors",
+    "Incomparable": "errors",
+    "JensenError": "errors",
+    "SpaceError": "errors",
+    "UsageError": "errors",
+    "fit": "fitting",
+    "Fitted": "fitted",
+    "load": "fitted",
+    "receptive_field": "functional.receptive",
+    "Can": "model",
+    "Model": "model",
+    "Plan": "plan",
+    "Kind": "quantity",
+    "Quantity": "quantity",
+    "Scores": "quantity",
+    "Column": "space",
+    "Space": "space",
+}
+
+__all__ = [
+    "Can",
+    "Cannot",
+    "Column",
+    "Comparison",
+    "DataError",
+    "Diverged",
+    "Fitted",
+    "Incomparable",
+    "JensenError",
+    "Kind",
+    "Model",
+    "Plan",
+    "Quantity",
+    "Rows",
+    "Scores",
+    "Space",
+    "SpaceError",
+    "UsageError",
+    "__version__",
+    "audit",
+    "compare",
+    "fit",
+    "functional",
+    "load",
+    "receptive_field",
+    "rows",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":
+        return import_module("jensen.functional")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'jensen' has no attribute {name!r}")
+    value = getattr(import_module(f"jensen.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

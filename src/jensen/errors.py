@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class JensenError(Exception):
@@ -53,7 +54,9 @@ class OutputError(JensenError, OSError):
 
 
 class Diverged(JensenError, ArithmeticError):
-    """Training met a loss or a gradient that is not finite; the last good weights are kept."""
+    """Training met a loss or a gradient that is not finite; the last good weights are in `fitted`."""
+
+    fitted: Any = None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,41 @@
+"""Training state on disk: one safetensors file, renamed into place, from which a run resumes exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from jensen.errors import DataError
+from jensen.store import load_tensors, save_tensors
+
+FILE = "checkpoint.safetensors"
+
+
+def save_checkpoint(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write the tensors and the JSON facts of a moment in training, atomically."""
+    save_tensors(folder / FILE, tensors, {"facts": json.dumps(facts)})
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The last checkpoint of a folder. Raises DataError when there is none, or it is damaged."""
+    path = folder / FILE
+    if not path.exists():
+        raise DataError("there is no interrupted run to resume", f"{path} is missing", "fit without resume")
+    tensors = load_tensors(path)
+    with safe_open(path, "pt") as handle:
+        metadata = handle.metadata() or {}
+    try:
+        return tensors, json.loads(metadata["facts"])
+    except (KeyError, ValueError):
+        raise DataError(
+            "a checkpoint is damaged", f"{path} holds no facts", "fit again with overwrite"
+        ) from None
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Remove the checkpoint of a finished run."""
+    (folder / FILE).unlink(missing_ok=True)

@@ -1,0 +1,105 @@
+"""Batches of encoded rows on the device, in an order that follows from the seed and the step alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jensen.codec import Codec, as_tensor
+from jensen.data.stream import shards
+from jensen.scoring import RowSource, on_device
+
+SHARD_BYTES = 64 << 20
+
+
+class Feed:
+    """An endless stream of batches (batch, *shape) for training.
+
+    Rows that lie in memory are encoded once and stay on the device; an epoch is one shuffle, a batch a slice of it.
+    Rows on disk come in shards of random blocks, the next one read while the present one is used. A codec with noise
+    encodes every batch afresh. The last rows of an epoch that fill no batch wait for another epoch's shuffle.
+    """
+
+    def __init__(
+        self, rows: RowSource, codec: Codec, batch: int, seed: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.codec, self.seed = codec, seed
+        self.device, self.dtype = device, dtype
+        self.rows = rows
+        self.batch = min(batch, len(rows))
+        self.resident = self._prepare(rows) if isinstance(rows, np.ndarray) else None
+
+    def batches(self, start: int = 0) -> Iterator[Tensor]:
+        """Batches from step `start` on: the same ones as an uninterrupted run would see."""
+        for first, shard in self._shuffled_shards(start):
+            for i in range(max(start - first, 0), max(len(shard) // self.batch, 1)):
+                x = shard[i * self.batch : (i + 1) * self.batch]
+                yield self._with_noise(x, first + i) if self.codec.random else x
+
+    def sample(self, limit: int) -> Tensor:
+        """Up to `limit` encoded rows for a model that solves itself, drawn without replacement when there are more."""
+        if len(self.rows) <= limit:
+            raw = as_tensor(self.rows[:])
+        else:
+            chosen = np.random.default_rng(self.seed).choice(len(self.rows), limit, replace=False)
+            raw = as_tensor(self.rows[np.sort(chosen)])
+        z, _ = self.codec.encode(raw, torch.Generator().manual_seed(self.seed))
+        return on_device(z, self.device, self.dtype)
+
+    def _shuffled_shards(self, start: int) -> Iterator[tuple[int, Tensor]]:
+        """(first step of the shard, its rows in random order), from the shard that holds step `start`."""
+        if self.resident is not None:
+            size = max(len(self.resident) // self.batch, 1)
+            for epoch in count(start // size):
+                yield epoch * size, self._shuffle(self.resident, epoch, 0)
+        with ThreadPoolExecutor(1) as reader:
+            waiting: deque[tuple[int, int, int, Future[Tensor]]] = deque()
+            for first, epoch, number, index in self._plan(start):
+                waiting.append((first, epoch, number, reader.submit(self._read, index)))
+                if len(waiting) > 1:
+                    ready, epoch, number, rows = waiting.popleft()
+                    yield ready, self._shuffle(rows.result(), epoch, number)
+
+    def _plan(self, start: int) -> Iterator[tuple[int, int, int, NDArray[np.intp]]]:
+        """(first step, epoch, number, indices) of the shards on disk, from the one that holds step `start`."""
+        row_bytes = int(np.prod(self.rows.shape[1:])) * 8
+        rows_a_shard = max(SHARD_BYTES // row_bytes, self.batch)
+        step = 0
+        for epoch in count():
+            for number, index in enumerate(shards(len(self.rows), rows_a_shard, self.seed, epoch)):
+                size = max(len(index) // self.batch, 1)
+                if step + size > start:
+                    yield step, epoch, number, index
+                step += size
+
+    def _read(self, index: NDArray[np.intp]) -> Tensor:
+        return self._prepare(self.rows[index])
+
+    def _prepare(self, rows: NDArray[Any]) -> Tensor:
+        """Rows on the device: encoded now, or raw when every batch gets noise of its own."""
+        raw = as_tensor(rows)
+        if self.codec.random:
+            return raw.to(self.device)
+        return on_device(self.codec.encode(raw)[0], self.device, self.dtype)
+
+    def _shuffle(self, shard: Tensor, epoch: int, number: int) -> Tensor:
+        order = torch.randperm(len(shard), generator=self._generator(1, epoch, number))
+        return shard[order.to(self.device)]
+
+    def _with_noise(self, x: Tensor, step: int) -> Tensor:
+        raw = x.cpu() if x.is_cuda else x
+        z, _ = self.codec.encode(raw, self._generator(2, step))
+        return on_device(z, self.device, self.dtype)
+
+    def _generator(self, *key: int) -> torch.Generator:
+        """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""
+        state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(state[0] >> 1))

@@ -1,0 +1,248 @@
+"""A trained model with its codec: the user's rows in, the user's rows and typed numbers out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from jensen.card import card_text
+from jensen.codec import Codec, codec_from_dict
+from jensen.data import hash_rows, read
+from jensen.errors import DataError, OutputError, UsageError
+from jensen.model import Can, Model, abilities
+from jensen.models import catalogue_name, model_class
+from jensen.quantity import Scores
+from jensen.scoring import RowSource, log_likelihood, place
+from jensen.space import Space
+from jensen.store import build, load_tensors, load_weights, model_record, save_tensors, write_text
+
+FORMAT = 1
+
+
+class Fitted:
+    """A model that has been fitted, and what it takes to use it on the user's own rows.
+
+    `model` and `codec` do the work; `history` has a line a look at the training; `record` says where all of it came
+    from (data hash, seed, settings, versions).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        codec: Codec,
+        history: list[dict[str, Any]],
+        record: dict[str, Any],
+    ) -> None:
+        self.model, self.codec, self.history, self.record = model, codec, history, record
+
+    @property
+    def space(self) -> Space:
+        """The space of the user's rows."""
+        return self.codec.space
+
+    @property
+    def can(self) -> Can:
+        """What the model can do, less what its codec rules out."""
+        return self.model.can
+
+    @property
+    def name(self) -> str:
+        """The catalogue name of the model, or its class's."""
+        return catalogue_name(type(self.model)) or type(self.model).__name__
+
+    def sample(
+        self, n: int, seed: int | None = None, *, batch: int = 256, watch: Callable[[int], None] | None = None
+    ) -> NDArray[Any]:
+        """n rows (n, *shape) in the user's own units, drawn from the distribution that `score` scores.
+
+        The same seed gives the same rows on the same device; None draws a fresh one. Raises Cannot when the model
+        does not sample. `watch` is told how many rows are done.
+        """
+        if n < 1:
+            raise UsageError("expected at least one row to sample", f"got n={n}")
+        if Can.SAMPLE not in self.can:
+            raise self.model.cannot(Can.SAMPLE)
+        generator = torch.Generator()
+        generator.seed() if seed is None else generator.manual_seed(seed)
+        self.model.eval()
+        parts = []
+        for start in range(0, n, batch):
+            z = self.model.sample(min(batch, n - start), generator=generator)
+            parts.append(self.codec.decode(z.cpu()).numpy())
+            if watch is not None:
+                watch(min(start + batch, n))
+        return np.concatenate(parts)
+
+    def score(
+        self, rows: Any, k: int = 64, *, seed: int = 0, watch: Callable[[int], None] | None = None
+    ) -> Scores:
+        """Log-likelihoods of `rows` in nats, in the user's own units, with their kind.
+
+        `rows`: anything `jensen.rows` reads, in the space the model was fitted in; a Rows stands for its held-out
+        part. `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
+        when the rows do not fit, Cannot when the model has no likelihood.
+        """
+        source = read(rows, self.space)
+        values, kind, how = log_likelihood(self.model, self.codec, source, k=k, seed=seed, watch=watch)
+        how = {"model": self.name, "codec": type(self.codec).__name__, **how}
+        return Scores(values, kind, self.space.measure, self.space.dims, hash_rows(source), how=how)
+
+    def embed(self, rows: Any) -> NDArray[Any]:
+        """Features (n, d) of rows. Raises Cannot when the model does not embed."""
+        if Can.EMBED not in self.can:
+            raise self.model.cannot(Can.EMBED)
+        source = read(rows, self.space)
+        return self._embed(source)
+
+    def _embed(self, source: RowSource, batch: int = 512) -> NDArray[Any]:
+        from jensen.codec import as_tensor
+        from jensen.scoring import on_device
+
+        device, dtype = place(self.model)
+        generator = torch.Generator().manual_seed(0)
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(source), batch):
+                z, _ = self.codec.encode(as_tensor(source[start : start + batch]), generator)
+                parts.append(self.model.embed(on_device(z, device, dtype)).cpu().numpy())
+        return np.concatenate(parts)
+
+    def to(self, device: str) -> Fitted:
+        """Move the model to a device, in place."""
+        self.model.to(device)
+        return self
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the run as a folder: model.safetensors, model.json, history.csv, card.md.
+
+        Every file is renamed into place, model.json last: it holds the digest of the weights, so a folder that was
+        cut off between two files is noticed at loading. Raises OutputError when the folder holds a run already.
+        """
+        folder = claim(path, overwrite)
+        weights = folder / "model.safetensors"
+        record = {
+            "format": FORMAT,
+            "model": model_record(self.model, catalogue_name(type(self.model))),
+            "codec": self.codec.to_dict(),
+            "can": list(abilities(self.can)),
+            **self.record,
+        }
+        save_tensors(weights, self.model.state_dict())
+        write_text(folder / "history.csv", _history_csv(self.history))
+        write_text(folder / "card.md", card_text(self.name, self.space, record))
+        record["weights"] = _digest(weights)
+        write_text(folder / "model.json", json.dumps(record, indent=1))
+        return folder
+
+
+def load(path: str | Path, *, model: type[Model] | None = None, device: str = "cpu") -> Fitted:
+    """Read a run that `Fitted.save` or `jensen fit --out` wrote. Nothing in the folder is executed.
+
+    A model of the catalogue is found by its name; any other class must be passed as `model`. Raises DataError when
+    a file is missing, damaged or from a newer version.
+    """
+    folder = Path(path)
+    record = _read_record(folder)
+    cls = model or _class_of(record["model"])
+    if f"{cls.__module__}:{cls.__qualname__}" != record["model"]["class"]:
+        raise UsageError(
+            "the run was saved by another class",
+            f"{record['model']['class']}, got {cls.__name__}",
+            "pass that class",
+        )
+    weights = folder / "model.safetensors"
+    tensors = load_tensors(weights)
+    if _digest(weights) != record["weights"]:
+        raise DataError(
+            "weights and record of a run do not belong together", str(folder), "fit or copy the run again"
+        )
+    built = build(record["model"], cls)
+    load_weights(built, tensors, weights)
+    facts = {
+        key: value
+        for key, value in record.items()
+        if key not in ("format", "model", "codec", "can", "weights")
+    }
+    return Fitted(built.to(device).eval(), codec_from_dict(record["codec"]), _read_history(folder), facts)
+
+
+def claim(path: str | Path, overwrite: bool) -> Path:
+    """The folder for a run, made if need be. Raises OutputError when it is taken or cannot be made."""
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError("a run is a folder", f"{folder} is a file", "choose another name")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise OutputError(
+            "the output folder is not empty", f"got {folder}", "choose another, or pass overwrite"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            "cannot make the output folder", f"{folder}: {error.strerror}", "choose another place"
+        ) from None
+    return folder
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    if not path.is_file():
+        raise DataError("there is no run here", f"{path} is missing", "pass the folder that fit wrote")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["format"] > FORMAT:
+            raise DataError(
+                "the run was written by a newer version", f"format {record['format']}", "update jensen"
+            )
+        record["model"]["class"], record["codec"], record["weights"]
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            "the record of a run is damaged", f"{path}: {error}", "fit or copy the run again"
+        ) from None
+    return dict(record)
+
+
+def _class_of(record: Mapping[str, Any]) -> type[Model]:
+    if record.get("name") is None:
+        raise UsageError(
+            "the run's model is not in the catalogue",
+            f"its class is {record['class']}",
+            "pass it: load(path, model=Class)",
+        )
+    return model_class(record["name"])
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "blake2b").hexdigest()[:32]
+
+
+def _history_csv(history: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["step", "seconds", "loss", "rate", "valid", "valid_low", "valid_high"])
+    writer.writeheader()
+    writer.writerows(history)
+    return out.getvalue()
+
+
+def _read_history(folder: Path) -> list[dict[str, Any]]:
+    try:
+        with open(folder / "history.csv", encoding="utf-8", newline="") as handle:
+            lines = list(csv.DictReader(handle))
+        return [
+            {k: None if v == "" else int(v) if k == "step" else float(v) for k, v in line.items()}
+            for line in lines
+        ]
+    except (OSError, ValueError) as error:
+        raise DataError("the history of a run is damaged", str(error), "fit or copy the run again") from None

@@ -1,0 +1,276 @@
+"""`jensen.fit`: rows in, a fitted model out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from contextlib import suppress
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from jensen._version import __version__
+from jensen.checkpoint import FILE as CHECKPOINT
+from jensen.checkpoint import drop_checkpoint
+from jensen.codec import Codec, as_tensor, codec_for
+from jensen.data import Rows
+from jensen.data import rows as read_rows
+from jensen.errors import Cannot, DataError, Diverged, UsageError
+from jensen.feed import Feed
+from jensen.fitted import Fitted, claim
+from jensen.model import Can, Model
+from jensen.models import catalogue_name, model_class
+from jensen.objective import Objective
+from jensen.objectives import objective_for
+from jensen.plan import Plan
+from jensen.quantity import Quantity, Scores
+from jensen.scoring import RowSource, log_likelihood, place
+from jensen.space import Space
+from jensen.store import model_record
+from jensen.train import Run, Watch, train
+
+SOLVE_ROWS = 200_000
+"""A model that solves itself sees at most this many rows."""
+
+VALID_ROWS = 4096
+"""A validation during training scores at most this many rows."""
+
+
+def fit(
+    model: str | type[Model] | Model,
+    rows: Any,
+    *,
+    space: Space | None = None,
+    context: None = None,
+    objective: str | Objective | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    plan: Plan | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    watch: Watch | None = None,
+    **hyper: Any,
+) -> Fitted:
+    """Fit a model to the training part of `rows`, validated on their validation part.
+
+    `model`: a name of the catalogue, a Model class, or a Model (trained in place). `rows`: anything `jensen.rows`
+    reads; data that is not a Rows yet is split as `jensen.rows(data)` splits it, and the held-out part stays unseen.
+    `steps`, `seconds`: the budget. `plan`: the other settings of the loop. `out`: a folder for the run, with
+    checkpoints while it trains; `resume` continues an interrupted one, `overwrite` replaces a finished one.
+    `device`: auto, cpu, cuda, ... `hyper`: arguments of the model class.
+
+    Repeats bit for bit for the same seed on a CPU with the same number of threads. Raises DataError, SpaceError,
+    UsageError or OutputError before anything is written; Diverged when training fails, with the last good weights in
+    its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C, after a checkpoint.
+
+    >>> import jensen
+    >>> fitted = jensen.fit("independent", "digits")
+    >>> fitted.score("digits").mean().kind.value
+    'exact'
+    """
+    if context is not None:
+        raise Cannot(
+            "no model of this version takes a context", f"got {type(context).__name__}", "leave context out"
+        )
+    plan = _budget(plan or Plan(), steps, seconds)
+    data = read_rows(rows, space=space)
+    with torch.random.fork_rng(devices=_cuda_devices()):
+        torch.manual_seed(seed)
+        codec, built = _build(model, data, hyper)
+        built.to(_device(device))
+        task = _Task(data, codec, built, plan, seed, objective)
+        return task.perform(out, resume, overwrite, watch)
+
+
+class _Task:
+    """One fit, with everything it needs read and checked."""
+
+    def __init__(
+        self, data: Rows, codec: Codec, model: Model, plan: Plan, seed: int, objective: str | Objective | None
+    ) -> None:
+        self.data, self.codec, self.model, self.plan, self.seed = data, codec, model, plan, seed
+        solves = objective is None and Can.SOLVE in model.can
+        self.objective = None if solves else objective_for(model, objective)
+        self.feed = Feed(cast(RowSource, data.train), codec, plan.batch, seed, *place(model))
+
+    def perform(self, out: str | Path | None, resume: bool, overwrite: bool, watch: Watch | None) -> Fitted:
+        """Solve or train, then save."""
+        folder = None if out is None else _open_folder(Path(out), resume, overwrite)
+        started = datetime.now(UTC)
+        try:
+            run = self._solve() if self.objective is None else self._train(folder, resume, watch)
+        except Diverged as error:
+            run = Run(stopped=str(error))
+            error.fitted = self._fitted(run, started)
+            if folder is not None:
+                error.fitted.save(folder, overwrite=True)
+            raise
+        except BaseException:
+            if folder is not None:
+                with suppress(OSError):
+                    folder.rmdir()  # only if nothing was written
+            raise
+        fitted = self._fitted(run, started)
+        if folder is not None:
+            fitted.save(folder, overwrite=True)
+            drop_checkpoint(folder)
+        return fitted
+
+    def _solve(self) -> Run:
+        begun = datetime.now(UTC)
+        self.model.solve(self.feed.sample(SOLVE_ROWS), seed=self.seed)
+        self.model.eval()
+        seen = min(len(self.data.train), SOLVE_ROWS)
+        return Run(
+            stopped=f"solved in one call on {seen} rows", seconds=(datetime.now(UTC) - begun).total_seconds()
+        )
+
+    def _train(self, folder: Path | None, resume: bool, watch: Watch | None) -> Run:
+        assert self.objective is not None
+        can_validate = bool(self.model.can & (Can.LOG_PROB | Can.LOG_PROB_LOWER))
+        return train(
+            self.model,
+            self.objective,
+            self.feed,
+            self.plan,
+            validate=self._validate if can_validate else None,
+            folder=folder,
+            fingerprint=self._fingerprint(),
+            resume=resume,
+            watch=watch,
+        )
+
+    def _validate(self) -> Quantity:
+        rows = self.data.valid[:VALID_ROWS]
+        values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed)
+        space = self.codec.space
+        return Scores(values, kind, space.measure, space.dims, "valid", how=how).mean()
+
+    def _fingerprint(self) -> str:
+        settings = {**asdict(self.plan), "steps": None, "seconds": None, "save_every": None}
+        facts = [
+            self.data.hash,
+            self.data.seed,
+            self.codec.to_dict(),
+            model_record(self.model, None),
+            settings,
+            self.seed,
+        ]
+        text = json.dumps([*facts, type(self.objective).__name__], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _fitted(self, run: Run, started: datetime) -> Fitted:
+        data = self.data
+        history = run.history
+        record = {
+            "jensen": __version__,
+            "data": {
+                "name": data.name,
+                "hash": data.hash,
+                "split_seed": data.seed,
+                "counts": {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
+                "notes": list(data.notes),
+            },
+            "seed": self.seed,
+            "objective": None if self.objective is None else type(self.objective).__name__,
+            "plan": None if self.objective is None else asdict(self.plan),
+            "run": {
+                "steps": run.steps,
+                "seconds": run.seconds,
+                "stopped": run.stopped,
+                "best_step": run.best_step,
+                "rows_per_second": run.rows_per_second,
+            },
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "started": started.isoformat(timespec="seconds"),
+            "device": str(place(self.model)[0]),
+            "threads": torch.get_num_threads(),
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+        }
+        return Fitted(self.model, self.codec, history, record)
+
+
+def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:
+    if steps is None and seconds is None:
+        return plan
+    return replace(plan, steps=steps, seconds=seconds)
+
+
+def _build(model: str | type[Model] | Model, data: Rows, hyper: dict[str, Any]) -> tuple[Codec, Model]:
+    if isinstance(model, Model):
+        if hyper:
+            raise UsageError(
+                "a built model takes no more arguments", f"got {', '.join(hyper)}", "pass its class"
+            )
+        codec = _codec(type(model), data)
+        if codec.model_space != model.space:
+            raise UsageError(
+                "the model was built for other rows",
+                f"it models {model.space.describe()}, the rows need {codec.model_space.describe()}",
+                "pass the class, or build it for that space",
+            )
+        return codec, model
+    cls = model_class(model) if isinstance(model, str) else model
+    codec = _codec(cls, data)
+    try:
+        built = cls(codec.model_space, **hyper)
+    except TypeError as error:
+        name = catalogue_name(cls) or cls.__name__
+        raise UsageError(
+            f"{name} does not take these arguments", str(error), f"see help({cls.__name__})"
+        ) from error
+    return codec, built
+
+
+def _codec(cls: type[Model], data: Rows) -> Codec:
+    if not len(data.train):
+        raise DataError("there are no training rows", f"got {data.name}", "check the split")
+    rng = np.random.default_rng(0)
+    enough = min(len(data.train), SOLVE_ROWS)
+    chosen = (
+        slice(None)
+        if enough == len(data.train)
+        else np.sort(rng.choice(len(data.train), enough, replace=False))
+    )
+    return codec_for(cls.accepts, data.space, as_tensor(data.train[chosen]))
+
+
+def _open_folder(folder: Path, resume: bool, overwrite: bool) -> Path:
+    if resume and (folder / "model.json").exists() and not (folder / CHECKPOINT).exists():
+        raise UsageError("the run is finished", f"got {folder}", "fit into another folder, or pass overwrite")
+    return claim(folder, overwrite or resume)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError("that device cannot be used", f"{name!r}: {first}", "use auto or cpu") from None
+    return device
+
+
+def _cuda_devices() -> list[int]:
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+
+
+def thread_count() -> int:
+    """Threads for a command: every core this process may use, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, 8))

@@ -1,0 +1,66 @@
+"""Any number of levels a site, from one logit a level."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jensen.errors import SpaceError
+from jensen.space import Space
+
+
+class Categorical(nn.Module):
+    """P(x = j) = softmax(logits)_j. Parameters (..., size), rows (...) of 0 .. levels - 1.
+
+    Sites may have different numbers of levels: the logits beyond a site's own are taken as -inf.
+
+    >>> head = Categorical(Space.levels(2, 4))
+    >>> head.log_prob(torch.zeros(1, 2, 4), torch.tensor([[0, 3]])).exp().tolist()
+    [[0.25, 0.25]]
+    """
+
+    missing: Tensor | None
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        levels = space.levels_by_site()
+        if min(levels) < 2:
+            raise SpaceError("a categorical head needs discrete sites", f"got {space.describe()}")
+        self.size = max(levels)
+        """Parameters a site."""
+        missing = None
+        if min(levels) < self.size:
+            index = torch.arange(self.size)
+            missing = (index >= torch.tensor(levels).reshape(*space.shape, 1)).float() * -math.inf
+            missing = missing.nan_to_num(nan=0.0, neginf=-math.inf)
+        self.register_buffer("missing", missing, persistent=False)
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """Log mass (...) of every site, nats."""
+        logits = parameters if self.missing is None else parameters + self.missing
+        flat = -F.cross_entropy(logits.reshape(-1, self.size), x.reshape(-1), reduction="none")
+        return flat.reshape(x.shape)
+
+    def sample(self, parameters: Tensor, u: Tensor, sites: Tensor) -> Tensor:
+        """Flat `sites` (m,) by inversion of the cumulative masses: parameters (n, m, size), u (n, m) -> (n, m)."""
+        if self.missing is not None:
+            parameters = parameters + self.missing.flatten(0, -2)[sites]
+        return invert(parameters.double().softmax(-1), u.double())
+
+
+def invert(masses: Tensor, u: Tensor) -> Tensor:
+    """The first index whose cumulative mass exceeds u: masses (..., levels), u (...) in [0, 1).
+
+    The last level of positive mass takes what rounding leaves of the sum below one.
+
+    >>> invert(torch.tensor([[0.25, 0.75, 0.0]]), torch.tensor([0.9999999])).tolist()
+    [1]
+    """
+    below = masses.cumsum(-1)
+    below = below / below[..., -1:]
+    index = torch.searchsorted(below, u.unsqueeze(-1), right=True).squeeze(-1)
+    last = (masses.size(-1) - 1) - (masses > 0).flip(-1).int().argmax(-1)
+    return torch.minimum(index, last)

@@ -1,0 +1,142 @@
+"""The interface of a generative model: what it can do is read off the methods it writes."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from jensen.errors import Cannot, SpaceError
+from jensen.space import Space
+
+
+class Can(enum.Flag):
+    """Abilities. Everything else in jensen dispatches on these, never on a model's family."""
+
+    NOTHING = 0
+    SAMPLE = enum.auto()
+    LOG_PROB = enum.auto()
+    LOG_PROB_LOWER = enum.auto()
+    SAMPLE_WITH_LOG_PROB = enum.auto()
+    EMBED = enum.auto()
+    SOLVE = enum.auto()
+
+
+_METHODS = {
+    "sample": Can.SAMPLE,
+    "log_prob": Can.LOG_PROB,
+    "log_prob_lower": Can.LOG_PROB_LOWER,
+    "sample_with_log_prob": Can.SAMPLE_WITH_LOG_PROB,
+    "embed": Can.EMBED,
+    "solve": Can.SOLVE,
+}
+
+
+class Model(nn.Module):
+    """A distribution over the rows of a space; plain tensors in, plain tensors out.
+
+    A leaf names the kinds of space it `accepts`, writes the methods it can, and leaves the others: those raise
+    Cannot. `hyper` records the constructor's arguments, so that a saved model can be built again. Rows x are
+    (n, *space.shape): int64 indices 0 .. levels - 1 on discrete spaces, floats on real ones. `c` is a context
+    (n, ...) or None.
+    """
+
+    accepts: ClassVar[frozenset[str]]
+    space: Space
+    hyper: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Record the arguments of every construction."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _recorded(cls.__init__)  # type: ignore[method-assign]
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        if space.kind not in self.accepts:
+            raise SpaceError(
+                f"{type(self).__name__} models {' or '.join(sorted(self.accepts))} rows",
+                f"got {space.describe()}",
+                "choose another model, or another space for the rows",
+            )
+        self.space = space
+
+    @property
+    def can(self) -> Can:
+        """The abilities whose methods this model writes."""
+        found = Can.NOTHING
+        for name, ability in _METHODS.items():
+            if getattr(type(self), name) is not getattr(Model, name):
+                found |= ability
+        return found
+
+    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """n rows (n, *shape), drawn from the distribution that log_prob scores."""
+        raise self.cannot(Can.SAMPLE)
+
+    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """log p(x) (n,), nats, exact."""
+        raise self.cannot(Can.LOG_PROB)
+
+    def log_prob_lower(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Tensor:
+        """A number (n,), nats, whose expectation is at most log p(x) and does not fall as k grows."""
+        raise self.cannot(Can.LOG_PROB_LOWER)
+
+    def sample_with_log_prob(
+        self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Reparameterised rows (n, *shape) and their log_prob (n,)."""
+        raise self.cannot(Can.SAMPLE_WITH_LOG_PROB)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Features (n, d) of rows."""
+        raise self.cannot(Can.EMBED)
+
+    def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
+        """Estimate the parameters from rows in one call: counting, or an EM of the model's own."""
+        raise self.cannot(Can.SOLVE)
+
+    def cannot(self, ability: Can) -> Cannot:
+        """The error for a missing ability, saying what the model can do instead."""
+        able = ", ".join(name for name, flag in _METHODS.items() if flag in self.can) or "nothing"
+        name = (ability.name or "that").lower()
+        return Cannot(f"{type(self).__name__} cannot {name}", f"it can: {able}", "choose a model that can")
+
+
+def abilities(can: Can) -> Iterator[str]:
+    """The names of the methods behind a set of abilities.
+
+    >>> list(abilities(Can.SAMPLE | Can.LOG_PROB))
+    ['sample', 'log_prob']
+    """
+    return (name for name, flag in _METHODS.items() if flag in can)
+
+
+def refuse_context(model: Model, c: Tensor | None) -> None:
+    """Raise Cannot when a model without context is given one."""
+    if c is not None:
+        raise Cannot(
+            f"{type(model).__name__} takes no context", f"got one of shape {tuple(c.shape)}", "leave c out"
+        )
+
+
+def _recorded(init: Any) -> Any:
+    import functools
+    import inspect
+
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def wrapper(self: Model, *args: Any, **kwargs: Any) -> None:
+        outermost = "hyper" not in self.__dict__
+        if outermost:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            record = {k: v for k, v in bound.arguments.items() if k not in ("self", "space")}
+            self.__dict__["hyper"] = record
+        init(self, *args, **kwargs)
+
+    return wrapper

@@ -1,0 +1,72 @@
+"""How long to train and how: the budget and the settings of the loop, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from jensen.errors import UsageError
+
+DEFAULT_STEPS = 2000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of the training loop.
+
+    `steps` or `seconds` is the budget (both: whichever ends first; neither: 2000 steps). A budget in steps repeats
+    bit for bit on a CPU; one in seconds cannot. `rate`: peak learning rate of Adam, reached after `warmup` (a share
+    of the budget) and lowered to zero along a cosine. `clip`: a gradient longer than `clip` times the running average
+    of their lengths is shortened to that; the same number suits losses of any scale. `average`: largest decay of the
+    running average of the weights, which is what is validated and kept; 0 keeps the last weights. `patience`: checks
+    without a better validation before stopping early; 0 never stops early. `checks`: validations in a whole budget.
+    `decay`: decoupled weight decay. `save_every`: seconds between checkpoints.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    batch: int = 128
+    rate: float = 2e-3
+    warmup: float = 0.02
+    clip: float = 3.0
+    average: float = 0.9999
+    patience: int = 10
+    checks: int = 40
+    decay: float = 0.0
+    save_every: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.seconds is None:
+            object.__setattr__(self, "steps", DEFAULT_STEPS)
+        _need(
+            "steps >= 1",
+            self.steps,
+            self.steps is None or (self.steps >= 1 and int(self.steps) == self.steps),
+        )
+        _need("seconds > 0", self.seconds, self.seconds is None or 0 < self.seconds < math.inf)
+        _need("batch >= 1", self.batch, self.batch >= 1)
+        _need("rate > 0", self.rate, 0 < self.rate < math.inf)
+        _need("warmup from 0 to below 1", self.warmup, 0 <= self.warmup < 1)
+        _need("clip > 0", self.clip, self.clip > 0)
+        _need("average from 0 to below 1", self.average, 0 <= self.average < 1)
+        _need("patience >= 0", self.patience, self.patience >= 0)
+        _need("checks >= 1", self.checks, self.checks >= 1)
+        _need("decay >= 0", self.decay, self.decay >= 0)
+        _need("save_every > 0", self.save_every, self.save_every > 0)
+
+    def progress(self, step: int, seconds: float) -> float:
+        """The share of the budget that is spent, 0 to 1."""
+        by_steps = step / self.steps if self.steps else 0.0
+        by_seconds = seconds / self.seconds if self.seconds else 0.0
+        return min(max(by_steps, by_seconds), 1.0)
+
+    def rate_at(self, progress: float) -> float:
+        """The learning rate at a share of the budget: linear warm-up, then a cosine to zero."""
+        if progress < self.warmup:
+            return self.rate * max(progress / self.warmup, 0.02)
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+
+def _need(what: str, given: object, holds: bool) -> None:
+    if not holds:
+        raise UsageError(f"training needs {what}", f"got {given}", "correct that setting")

@@ -1,0 +1,99 @@
+"""A model on disk: weights as safetensors, the rest as JSON; nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from jensen.errors import DataError, OutputError, UsageError
+from jensen.model import Model
+from jensen.space import Space
+
+
+def model_record(model: Model, name: str | None) -> dict[str, Any]:
+    """What builds the model again: its catalogue name or class, its arguments and its space.
+
+    Raises UsageError when an argument is not made of plain JSON types: such a model cannot be saved.
+    """
+    record = {
+        "name": name,
+        "class": f"{type(model).__module__}:{type(model).__qualname__}",
+        "hyper": model.hyper,
+        "space": model.space.to_dict(),
+    }
+    try:
+        json.dumps(record)
+    except TypeError as error:
+        raise UsageError(
+            "a model is saved with its constructor's arguments, which must be plain JSON types",
+            str(error),
+            "pass numbers, strings, lists and dicts only",
+        ) from None
+    return record
+
+
+def build(record: Mapping[str, Any], cls: type[Model]) -> Model:
+    """The model of a record, with untrained weights."""
+    return cls(Space.from_dict(record["space"]), **record["hyper"])
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file atomically. Raises OutputError when the place cannot be written."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(plain, temporary, dict(metadata or {})))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file. Raises DataError when it is missing or damaged."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise DataError(
+            "a run has lost its file", f"{path} is missing", "fit or copy the run again"
+        ) from None
+    except (SafetensorError, OSError) as error:
+        raise DataError(
+            "a safetensors file is damaged", f"{path}: {error}", "fit or copy the run again"
+        ) from None
+
+
+def load_weights(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a model. Raises DataError when names or shapes do not match."""
+    try:
+        model.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise DataError(
+            "weights and model do not fit", f"{path}: {first}", "were they saved by another class?"
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically. Raises OutputError when the place cannot be written."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(
+            "cannot write a result", f"{path}: {reason}", "free some space or choose another place"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)

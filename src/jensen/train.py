@@ -1,0 +1,284 @@
+"""The one loop, in the order things happen. Every family is trained by it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from jensen.average import Average
+from jensen.checkpoint import load_checkpoint, save_checkpoint
+from jensen.errors import DataError, Diverged, UsageError
+from jensen.feed import Feed
+from jensen.interrupt import ctrl_c
+from jensen.model import Model
+from jensen.objective import Objective
+from jensen.plan import Plan
+from jensen.player import Player
+from jensen.quantity import Quantity
+
+LOOK = 20
+"""Steps between two looks at the loss: the only times the loop waits for the device."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during training, after the step was finished and the checkpoint, if there is a folder, written."""
+
+
+@dataclass
+class Moment:
+    """What a watcher of the training is told at every look."""
+
+    step: int
+    seconds: float
+    progress: float
+    loss: float
+    rate: float
+    rows_per_second: float
+    valid: Quantity | None = None
+
+
+class Watch(Protocol):
+    """Somebody who follows the training: a progress bar, a log."""
+
+    def __call__(self, moment: Moment) -> None: ...
+
+
+@dataclass
+class Run:
+    """The record of a training: what happened, look by look, and why it ended."""
+
+    history: list[dict[str, float | int | None]] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+    best_step: int | None = None
+    rows_per_second: float = 0.0
+
+
+def train(
+    model: Model,
+    objective: Objective,
+    feed: Feed,
+    plan: Plan,
+    *,
+    validate: Callable[[], Quantity] | None = None,
+    folder: Path | None = None,
+    fingerprint: str = "",
+    resume: bool = False,
+    watch: Watch | None = None,
+) -> Run:
+    """Train `model` in place and leave the best validated average of its weights in it.
+
+    `validate` scores held-out rows with the weights that are in the model; larger is better. With a `folder` the
+    state is saved every `plan.save_every` seconds, and `resume` continues from it exactly. Raises Diverged when the
+    loss or a gradient stops being finite (the last good weights are in the model), and Interrupted on Ctrl-C.
+    """
+    training = _Training(model, objective, plan, validate, folder, fingerprint)
+    if resume:
+        training.resume()
+    with ctrl_c() as pressed:
+        training.play(feed, watch, pressed)
+    return training.run
+
+
+class _Training:
+    """The state of one training: players, average, best weights, clock."""
+
+    def __init__(
+        self,
+        model: Model,
+        objective: Objective,
+        plan: Plan,
+        validate: Callable[[], Quantity] | None,
+        folder: Path | None,
+        fingerprint: str,
+    ) -> None:
+        self.model, self.plan, self.validate, self.folder, self.fingerprint = (
+            model,
+            plan,
+            validate,
+            folder,
+            fingerprint,
+        )
+        self.turns = nn.ModuleList(objective.turns(model))
+        self.players = [Player(turn, plan) for turn in self.turns]  # type: ignore[arg-type]
+        self.average = Average(model, plan.average)
+        self.best: dict[str, Tensor] | None = None
+        self.best_value = -math.inf
+        self.waited = 0
+        self.next_check = 1.0 / plan.checks
+        self.run = Run()
+
+    def play(self, feed: Feed, watch: Watch | None, pressed: threading.Event) -> None:
+        """Steps until the budget is spent, the validation stops improving, or Ctrl-C."""
+        run, plan = self.run, self.plan
+        before, begun = run.seconds, time.perf_counter()
+        saved = looked = begun
+        looked_step = run.steps
+        progress = plan.progress(run.steps, before)
+        if progress >= 1:
+            raise UsageError(
+                "the budget is spent already",
+                f"the run is at step {run.steps}",
+                "resume with a larger budget",
+            )
+        self.model.train()
+        for x in feed.batches(run.steps):
+            rate = plan.rate_at(progress)
+            for player in self.players:
+                if run.steps % player.turn.every == 0:
+                    for _ in range(player.turn.repeats):
+                        player.play(x, None, rate)
+            run.steps += 1
+            now = time.perf_counter()
+            progress = plan.progress(run.steps, before + now - begun)
+            over = progress >= 1 or pressed.is_set()
+            self.average.update(run.steps, at_once=over)
+            if run.steps % LOOK and not over:
+                continue
+            steps, run.seconds = run.steps - looked_step, before + now - begun
+            run.rows_per_second = feed.batch * steps / max(now - looked, 1e-9)
+            moment = self._look(steps, progress, rate)
+            if moment.progress >= self.next_check:
+                self._check(moment)
+            if watch is not None:
+                watch(moment)
+            if self.folder is not None and (pressed.is_set() or now - saved > plan.save_every):
+                self.save()
+                saved = now
+            if pressed.is_set():
+                raise Interrupted(self._how_to_resume())
+            if progress >= 1 or (plan.patience and self.waited >= plan.patience):
+                break
+            looked, looked_step = time.perf_counter(), run.steps
+        run.stopped = (
+            "the budget is spent" if progress >= 1 else f"no better validation for {self.waited} checks"
+        )
+        run.seconds = before + time.perf_counter() - begun
+        self._keep_best()
+
+    def _look(self, steps: int, progress: float, rate: float) -> Moment:
+        """Read the losses: the one place that waits for the device."""
+        run = self.run
+        losses, skipped = zip(*(player.read() for player in self.players))
+        loss = losses[0] / max(steps, 1)
+        first = next((row["loss"] for row in run.history), None)
+        if any(skipped) or not math.isfinite(loss) or (first is not None and loss > _far_above(float(first))):
+            self._diverged(sum(skipped), loss)
+        moment = Moment(run.steps, run.seconds, progress, loss, rate, run.rows_per_second)
+        run.history.append(
+            {"step": run.steps, "seconds": run.seconds, "loss": loss, "rate": rate, "valid": None}
+        )
+        return moment
+
+    def _check(self, moment: Moment) -> None:
+        """Validate the averaged weights; keep them if they are the best so far."""
+        self.next_check = (math.floor(moment.progress * self.plan.checks + 1e-9) + 1) / self.plan.checks
+        if self.validate is None:
+            return
+        with self.average.in_place():
+            moment.valid = self.validate()
+            if moment.valid.value > self.best_value:
+                self.best_value, self.waited = moment.valid.value, 0
+                self.run.best_step = moment.step
+                self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            else:
+                self.waited += 1
+        low, high = moment.valid.interval or (None, None)
+        self.run.history[-1] |= {"valid": moment.valid.value, "valid_low": low, "valid_high": high}
+
+    def _keep_best(self) -> None:
+        """Leave the best validated average in the model, or else the last average."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        else:
+            self.average.swap()
+        self.model.eval()
+
+    def _diverged(self, skipped: int, loss: float) -> None:
+        """Put the last good weights back and say what happened."""
+        last = self.run.best_step
+        self._keep_best()
+        what = (
+            f"{skipped} of the last {LOOK} gradients were not finite"
+            if skipped
+            else f"the loss went to {loss:.4g}"
+        )
+        kept = f"the weights of step {last}" if last is not None else "the average of the weights so far"
+        raise Diverged(
+            f"training diverged near step {self.run.steps}",
+            f"{what}; kept: {kept}",
+            f"lower the rate (it was {self.plan.rate:g}) or look for outliers in the rows",
+        )
+
+    def _how_to_resume(self) -> str:
+        where = (
+            f"the checkpoint is in {self.folder}: resume to continue" if self.folder else "nothing was saved"
+        )
+        return f"interrupted after step {self.run.steps}; {where}"
+
+    def save(self) -> None:
+        """Everything that a resumed run needs, in one atomic file."""
+        assert self.folder is not None
+        tensors = {f"turn.{name}": tensor for name, tensor in self._state().items()}
+        for i, player in enumerate(self.players):
+            tensors |= {f"player.{i}.{name}": tensor for name, tensor in player.state().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        facts: dict[str, Any] = {
+            "run": vars(self.run),
+            "best_value": self.best_value if self.best is not None else None,
+            "waited": self.waited,
+            "next_check": self.next_check,
+            "updates": self.average.updates,
+            "fingerprint": self.fingerprint,
+        }
+        save_checkpoint(self.folder, tensors, facts)
+
+    def resume(self) -> None:
+        """Continue from the checkpoint of the folder. Raises DataError when it belongs to another run."""
+        assert self.folder is not None
+        tensors, facts = load_checkpoint(self.folder)
+        if facts["fingerprint"] != self.fingerprint:
+            raise DataError(
+                "the interrupted run had other rows, another model or other settings",
+                f"its fingerprint is {facts['fingerprint']}, this one's {self.fingerprint}",
+                "repeat the command of that run with resume, or start anew with overwrite",
+            )
+        with torch.no_grad():
+            for name, tensor in self._state().items():
+                tensor.copy_(tensors[f"turn.{name}"])
+        for i, player in enumerate(self.players):
+            player.load(_below(tensors, f"player.{i}."))
+        self.average.load(_below(tensors, "average."), facts["updates"])
+        self.best = _below(tensors, "best.") or None
+        self.best_value = facts["best_value"] if self.best is not None else -math.inf
+        self.waited, self.next_check = facts["waited"], facts["next_check"]
+        self.run = Run(**facts["run"])
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+
+    def _state(self) -> dict[str, Tensor]:
+        """Every tensor of the turns once, although they share the model."""
+        return dict(self.turns.named_parameters()) | dict(self.turns.named_buffers())
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _far_above(first: float) -> float:
+    """A loss that no healthy training climbs to: as far above the first look as ten times its size."""
+    return first + 10 * abs(first) + 10
