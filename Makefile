@@ -1,0 +1,34 @@
+# Two commands do everything: `make demo` and `make test`. Each makes .venv first if need be.
+#   PYTHON=python3.12      the interpreter to start from
+#   TORCH_BACKEND=cu128    another build of torch than the CPU one (auto: what fits this machine)
+
+.PHONY: demo test lint check soak bench clean
+export OMP_WAIT_POLICY ?= PASSIVE
+
+demo: .venv/.ready
+	.venv/bin/jensen compare digits --overwrite --report report/digits.html
+
+test: .venv/.ready
+	.venv/bin/python -m pytest -q -n 2 tests
+	.venv/bin/python -m pytest -q -n 2 --doctest-modules src/jensen
+
+lint: .venv/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+check: lint test
+
+soak: .venv/.ready
+	.venv/bin/python -m pytest -q -m slow tests
+
+bench: .venv/.ready
+	.venv/bin/python bench/startup.py
+	.venv/bin/python bench/loop.py
+	.venv/bin/python bench/masked.py
+
+.venv/.ready: pyproject.toml constraints.txt scripts/setup.sh
+	sh scripts/setup.sh
+
+clean:
+	rm -rf .venv report runs build dist
