@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jensen.comparison import Comparison, compare
     from jensen.data import Rows, rows
     from jensen.errors import Cannot, DataError, Diverged, Incomparable, JensenError, SpaceError, UsageError
-    from jensen.fitting import fit
     from jensen.fitted import Fitted, load
+    from jensen.fitting import fit
     from jensen.functional.receptive import receptive_field
     from jensen.model import Can, Model
     from jensen.plan import Plan

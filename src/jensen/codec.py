@@ -10,6 +10,7 @@ Everything here works on tensors; the data layer turns files and frames into row
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -114,7 +115,11 @@ class Standardise:
             raise SpaceError(
                 "only real rows are standardised", f"got {space.describe()}", "dequantise levels first"
             )
-        if not (scale > 0).all() or not scale.isfinite().all() or not mean.isfinite().all():
+        if not (scale.isfinite().all() and mean.isfinite().all()):
+            raise DataError(
+                "rows to standardise must be finite", "got nan, inf or an overflow", "drop such rows"
+            )
+        if not (scale > 0).all():
             raise DataError(
                 "a constant column cannot be standardised", f"got scales {scale.tolist()}", "drop it"
             )
@@ -194,7 +199,9 @@ class Dequantise:
 class Logit:
     """z = logit(margin + (1 - 2 margin) (x - low) / (high - low)), for real rows in [low, high].
 
-    `margin` keeps the ends finite (Dinh, Sohl-Dickstein & Bengio 2017, section 4.1). Raises SpaceError outside.
+    `margin` keeps the ends finite (Dinh, Sohl-Dickstein & Bengio 2017, section 4.1). What a model puts beyond the
+    ends decodes to them and counts for no row: the density of the rows integrates to one less that mass, so scores
+    are never too high. Raises SpaceError for values outside [low, high].
     """
 
     kind: Kind = Kind.EXACT
@@ -205,7 +212,7 @@ class Logit:
             raise SpaceError(
                 "only real rows have a logit", f"got {space.describe()}", "dequantise levels first"
             )
-        if not (low < high and 0 < margin < 0.5):
+        if not (-math.inf < low < high < math.inf and 0 < margin < 0.5):
             raise SpaceError("expected low < high and 0 < margin < 0.5", f"got {low}, {high}, {margin}")
         self.space, self.low, self.high, self.margin = space, float(low), float(high), float(margin)
 
@@ -215,12 +222,13 @@ class Logit:
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         unit = (x.double() - self.low) / (self.high - self.low)
-        if ((unit < 0) | (unit > 1)).any():
+        slack = 1e-6  # the ends as float32 may round outside
+        if not ((unit >= -slack) & (unit <= 1 + slack)).all():
             given = f"got {x.min().item():g} to {x.max().item():g}"
             raise SpaceError(
                 f"expected values from {self.low:g} to {self.high:g}", given, "widen low and high"
             )
-        inside = self.margin + (1 - 2 * self.margin) * unit
+        inside = self.margin + (1 - 2 * self.margin) * unit.clamp(0, 1)
         log_slope = math.log1p(-2 * self.margin) - math.log(self.high - self.low)
         log_det = (log_slope - inside.log() - (-inside).log1p()).flatten(1).sum(1)
         return inside.logit().to(_float(x)), log_det.to(_float(x))
@@ -244,6 +252,12 @@ class Chain:
     def __init__(self, parts: Sequence[Codec]) -> None:
         if not parts:
             raise SpaceError("a chain needs at least one codec", "got none")
+        for before, after in itertools.pairwise(parts):
+            left, right = before.model_space, after.space
+            if (left.shape, left.kind) != (right.shape, right.kind):
+                raise SpaceError(
+                    "codecs of a chain must fit", f"{left.describe()} meets {right.describe()}", "reorder"
+                )
         self.parts = tuple(parts)
         self.space = self.parts[0].space
         self.kind = sum((part.kind for part in self.parts), start=Kind.EXACT)
@@ -308,14 +322,14 @@ def codec_for(accepts: frozenset[str], space: Space, sample: Tensor) -> Codec:
         )
     if space.kind == "real":
         return Standardise.fit(space, sample)
-    if space.kind in ("levels", "binary"):
+    if all(column.kind in ("levels", "binary") for column in space.columns):
         noisy = Dequantise(space)
         z, _ = noisy.encode(sample, torch.Generator(sample.device).manual_seed(0))
         return Chain([noisy, Standardise.fit(noisy.model_space, z)])
     raise SpaceError(
-        "unordered categories have no density",
+        "the model takes real rows, and categories or a mixture of kinds have no density",
         f"got {space.describe()}",
-        "choose a model that takes categorical rows, or drop those columns",
+        "drop those columns, make all of them real or all discrete with kinds, or choose another model",
     )
 
 

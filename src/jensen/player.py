@@ -52,7 +52,8 @@ class Player:
         self.length = torch.where(
             bad > 0, self.length, start.lerp(torch.minimum(length, self.clip * start), 0.01)
         )
-        self.optimizer.grad_scale = (length / (self.clip * start)).clamp(min=1.0)  # type: ignore[attr-defined]
+        longest = (self.clip * start).clamp(min=1e-30)  # a gradient of exactly zero must not make 0 / 0
+        self.optimizer.grad_scale = (length / longest).clamp(min=1.0)  # type: ignore[attr-defined]
         self.optimizer.found_inf = bad  # type: ignore[attr-defined]
         self.optimizer.param_groups[0]["lr"] = rate
         self.optimizer.step()

@@ -37,9 +37,15 @@ class Column:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SpaceError("unknown kind of column", f"got {self.kind!r}", f"use one of {', '.join(KINDS)}")
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "step", float(self.step))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", tuple(self.labels))
         if self.kind == "real":
-            if self.levels is not None:
-                raise SpaceError("a real column has no levels", f"got {self.levels}")
+            if self.levels is not None or (self.low, self.step) != (0.0, 1.0):
+                raise SpaceError(
+                    "a real column has no levels", f"got levels={self.levels}, {self.low}, {self.step}"
+                )
             return
         if self.kind == "binary" and self.levels is None:
             object.__setattr__(self, "levels", 2)
@@ -47,6 +53,7 @@ class Column:
             raise SpaceError(
                 f"a {self.kind} column needs its number of levels, 2 or more", f"got {self.levels}"
             )
+        object.__setattr__(self, "levels", int(self.levels))
         if not (self.step > 0 and math.isfinite(self.step) and math.isfinite(self.low)):
             raise SpaceError(
                 "levels need a finite start and a positive step", f"got {self.low} and {self.step}"
@@ -84,6 +91,7 @@ class Space:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+        object.__setattr__(self, "columns", tuple(self.columns))
         if len(self.shape) not in (1, 3) or any(size < 1 for size in self.shape):
             raise SpaceError(
                 "a row is a vector (d,) or an image (channels, height, width)",
@@ -161,7 +169,7 @@ class Space:
     def check(self, rows: NDArray[Any]) -> None:
         """Verify rows (n, *shape) at the boundary. Raises SpaceError naming the first row that does not fit."""
         self.check_shape(rows.shape)
-        if not np.issubdtype(rows.dtype, np.number) and rows.dtype != np.bool_:
+        if rows.dtype.kind not in "biuf":
             raise SpaceError("expected numbers", f"got values of type {rows.dtype}")
         if not np.issubdtype(rows.dtype, np.integer) and not np.isfinite(rows).all():
             where = np.argwhere(~np.isfinite(rows))[0]
@@ -205,7 +213,7 @@ class Space:
                 )
 
     def _site_name(self, index: NDArray[np.intp]) -> str:
-        if len(index) == 1 and len(self.columns) > 1 and self.columns[int(index[0])].name:
+        if len(index) == 1 and len(self.columns) == self.dims and self.columns[int(index[0])].name:
             return f"column {self.columns[int(index[0])].name!r}"
         return "site " + ",".join(str(int(i)) for i in index)
 
@@ -246,4 +254,4 @@ class Space:
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    return tuple(shape) if isinstance(shape, Sequence) else (int(shape),)

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.errors import UsageError
+
 
 def mean_interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
     """Student-t interval of the mean of independent `values` (n,).
@@ -18,6 +20,8 @@ def mean_interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[flo
     >>> round(low, 4), round(high, 4)
     (-0.4841, 4.4841)
     """
+    if not 0 < level < 1:
+        raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
     n = len(values)
     if n < 2 or not np.isfinite(values).all():
         return -math.inf, math.inf

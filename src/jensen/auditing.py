@@ -1,0 +1,152 @@
+"""`jensen.audit`: run the checks on a fitted model, a model, or any torch module, and leave no trace.
+
+The file is not called audit: importing a module `jensen.audit` would hide the function of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jensen.checks import check_names, run
+from jensen.checks.subject import Bare, device_of, float_type
+from jensen.checks.verdict import Verdict
+from jensen.codec import as_tensor
+from jensen.errors import UsageError, nearest
+from jensen.model import Model
+from jensen.space import Space
+
+ROWS = 256
+"""Rows that the checks look at, the first ones given."""
+
+
+def audit(
+    fitted_or_module: Any,
+    rows: Any = None,
+    *,
+    space: Space | None = None,
+    input_shape: Sequence[int] | None = None,
+    channel_order: bool = False,
+    seed: int = 0,
+    checks: Sequence[str] | None = None,
+) -> list[Verdict]:
+    """Check what a model promises: one `Verdict` a check, in the order of `jensen.checks.CHECKS`.
+
+    `fitted_or_module`: a Fitted, a Model, or any torch module or callable from rows (n, *input_shape) to a batch.
+    `rows`: what the checks look at beside rows of their own making. For a Fitted, anything it can score, in the user's
+    units; otherwise a tensor or array of what the module itself sees.
+    `space`: of a model's rows, by default its own. `input_shape`: of one row, needed for a bare module without rows.
+    `channel_order`: of a bare module, the channels of one position come one after the other (R before G before B).
+    `checks`: some names only.
+
+    Everything runs in eval mode; the modes of all submodules, buffers and torch's random state are as before afterwards.
+    A check that does not apply, or that itself breaks, gives a verdict of None that says so. Raises UsageError for
+    unknown names and a bare module without a shape.
+
+    >>> from torch import nn
+    >>> blur = nn.Conv2d(1, 1, 3, padding=1)
+    >>> [v.holds for v in audit(blur, input_shape=(1, 4, 4), checks=["no_leak"])]
+    [False]
+    """
+    names = _chosen(checks)
+    module, x, space = _subject(fitted_or_module, rows, space, input_shape, channel_order)
+    verdicts = []
+    for name in names:
+        with _no_trace(module, seed):
+            verdicts.append(_one(name, module, x, space, seed))
+    return verdicts
+
+
+def _chosen(checks: Sequence[str] | None) -> list[str]:
+    if isinstance(checks, str):
+        checks = [checks]
+    unknown = [name for name in checks or [] if name not in check_names()]
+    if unknown:
+        raise UsageError("unknown check", f"got {unknown[0]!r}", nearest(unknown[0], check_names()))
+    return [name for name in check_names() if checks is None or name in checks]
+
+
+def _subject(
+    given: Any, rows: Any, space: Space | None, input_shape: Sequence[int] | None, channel_order: bool
+) -> tuple[nn.Module, Tensor | None, Space | None]:
+    """The module under audit, the rows it sees, and their space."""
+    if isinstance(getattr(given, "model", None), nn.Module) and hasattr(given, "codec"):
+        x = None if rows is None else _encoded(given, rows)
+        return given.model, _placed(given.model, x), space or given.codec.model_space
+    x = None if rows is None else (rows if isinstance(rows, Tensor) else as_tensor(rows))[:ROWS]
+    if isinstance(given, Model):
+        own = space or given.space
+        if x is not None:
+            own.check_shape(x.shape)
+        return given, _placed(given, x, own), own
+    if not callable(given):
+        raise UsageError(
+            "expected a fitted model, a model, a torch module or a callable", f"got {type(given).__name__}"
+        )
+    return _bare(given, x, input_shape, channel_order), None, None
+
+
+def _encoded(fitted: Any, rows: Any) -> Tensor:
+    from jensen.data import read
+
+    source = read(rows, fitted.codec.space)
+    x, _ = fitted.codec.encode(as_tensor(source[:ROWS]), torch.Generator().manual_seed(0))
+    return x if isinstance(x, Tensor) else torch.as_tensor(x)
+
+
+def _placed(module: nn.Module, x: Tensor | None, space: Space | None = None) -> Tensor | None:
+    if x is None:
+        return None
+    if space is not None and space.measure == "mass" and not x.is_floating_point():
+        x = x.long()
+    return x.to(device_of(module), float_type(module)) if x.is_floating_point() else x.to(device_of(module))
+
+
+def _bare(
+    function: Callable[[Tensor], Tensor],
+    x: Tensor | None,
+    input_shape: Sequence[int] | None,
+    channel_order: bool,
+) -> Bare:
+    if input_shape is None and x is None:
+        raise UsageError(
+            "a module that is no jensen.Model does not say what it takes",
+            f"got {type(function).__name__} and no input_shape",
+            "pass input_shape, one row without the batch axis, such as (1, 28, 28)",
+        )
+    shape = tuple(input_shape) if input_shape is not None else tuple(x.shape[1:])  # type: ignore[union-attr]
+    if x is None or x.is_floating_point():
+        return Bare(function, shape, channel_order=channel_order)
+    levels = max(2, int(x.max()) + 1)
+    return Bare(function, shape, channel_order=channel_order, dtype=x.dtype, levels=levels)
+
+
+def _one(name: str, module: nn.Module, x: Tensor | None, space: Space | None, seed: int) -> Verdict:
+    try:
+        return run(name, module, x, space, seed)
+    except UsageError:
+        raise
+    except Exception as error:
+        return Verdict(name, None, f"the check broke off: {type(error).__name__}: {error}")
+
+
+@contextmanager
+def _no_trace(module: nn.Module, seed: int) -> Iterator[None]:
+    """Eval mode and a seeded random state within; modes, buffers and random state as before afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    device = device_of(module)
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            module.eval()
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+        for buffer, before in buffers:
+            buffer.detach().copy_(before)

@@ -1,0 +1,99 @@
+"""Every check holds for every model of the catalogue, on every kind of small space that the model takes."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from jensen.checks import check_names, reason_to_skip, run
+from jensen.checks.twin import entropies, strengthen
+from jensen.errors import SpaceError
+from jensen.model import Model
+from jensen.models import CATALOGUE, model_class
+from jensen.space import Column, Space
+
+SPACES = {
+    "bits": Space.binary(6),
+    "columns": Space(
+        (4,), (Column("categorical", 3), Column("categorical", 5), Column("levels", 2), Column("binary"))
+    ),
+    "grey": Space.levels((1, 2, 3), 4),
+    "grey, too large to enumerate": Space.levels((1, 3, 4), 17),
+    "black and white": Space.binary((1, 3, 4)),
+    "colour": Space.levels((3, 1, 2), 3),
+    "colour, too large to enumerate": Space.levels((3, 2, 3), 2),
+    "line": Space.real(1),
+    "plane": Space.real(2),
+    "five real columns": Space.real(5),
+}
+
+# small networks: the laws are about the mathematics, which does not change with the width
+HYPER: dict[str, dict[str, Any]] = {
+    "made": {"hidden": (24, 24)},
+    "pixelcnn": {"channels": 12, "layers": 1, "kernel": 5},
+    "mixture": {"components": 3},
+}
+
+
+@cache
+def _model(name: str, where: str) -> Model:
+    """A model with strong dependence between sites: as built, a broken one would pass."""
+    torch.manual_seed(0)
+    model = model_class(name)(SPACES[where], **HYPER.get(name, {}))
+    strengthen(model, seed=1)
+    return model.eval()
+
+
+def _suits(name: str, where: str) -> bool:
+    cls = model_class(name)
+    if SPACES[where].kind not in cls.accepts:
+        return False
+    try:
+        cls(SPACES[where], **HYPER.get(name, {}))
+    except SpaceError:
+        return False
+    return True
+
+
+PAIRS = [(name, where) for name in CATALOGUE for where in SPACES if _suits(name, where)]
+CASES = [
+    pytest.param(name, where, check, id=f"{name}-{where}-{check}")
+    for name, where in PAIRS
+    for check in check_names()
+    if not reason_to_skip(check, _model(name, where), SPACES[where])
+]
+
+
+@pytest.mark.parametrize(("name", "where", "check"), CASES)
+def test_law_holds(name: str, where: str, check: str) -> None:
+    verdict = run(check, _model(name, where), None, SPACES[where], seed=2)
+    assert verdict.holds, verdict.evidence
+    json.dumps(verdict.to_dict())
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_model_meets_the_laws_somewhere(name: str) -> None:
+    assert {param.values[2] for param in CASES if param.values[0] == name} >= {
+        "declared_abilities",
+        "save_load_same",
+    }
+
+
+@pytest.mark.parametrize("check", check_names())
+def test_every_law_meets_a_model(check: str) -> None:
+    assert any(param.values[2] == check for param in CASES)
+
+
+@pytest.mark.parametrize("name", ["made", "pixelcnn"])
+def test_strong_weights_tie_the_sites_together(name: str) -> None:
+    """The laws have teeth: the sites share much, where those of a model as built share next to nothing."""
+    torch.manual_seed(0)
+    fresh = model_class(name)(SPACES["grey"], **HYPER[name])
+    joint, sites = entropies(fresh)
+    assert sites - joint < 0.05
+    joint, sites = entropies(_model(name, "grey"))
+    assert sites - joint > 0.5

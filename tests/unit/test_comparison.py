@@ -1,0 +1,71 @@
+"""Comparisons: the same rows, proven orders only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jensen
+from jensen.errors import UsageError
+from jensen.quantity import Answer
+
+
+@pytest.fixture(scope="module")
+def result() -> jensen.Comparison:
+    fitted = jensen.fit("made", "digits", steps=150, hidden=[64])
+    return jensen.compare({"network": fitted, "baseline": "independent", "blobs": "mixture"}, "digits", k=4)
+
+
+def test_the_order_of_two_exact_models_is_proven_and_a_bound_below_stays_a_bound(
+    result: jensen.Comparison,
+) -> None:
+    answers = {(pair.better, pair.worse): pair.order for pair in result.orders()}
+    proven = answers[("network", "baseline")]
+    assert proven.answer is Answer.PROVEN and proven.difference.value > 0
+    # the mixture's number is a lower bound: being above it proves nothing
+    assert answers[("baseline", "blobs")].answer is Answer.UNDECIDED
+
+
+def test_all_pairs_share_the_level(result: jensen.Comparison) -> None:
+    assert {pair.order.difference.level for pair in result.orders()} == {1 - 0.05 / 3}
+
+
+def test_the_record_is_plain_json_and_complete(result: jensen.Comparison) -> None:
+    record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert [m["name"] for m in record["models"]] == ["network", "baseline", "blobs"]
+    assert [m["log_likelihood"]["sign"] for m in record["models"]] == ["=", "=", ">="]
+    assert [m["bits_per_dim"]["sign"] for m in record["models"]] == ["=", "=", "<="]
+    assert all(m["audit"] and not any(v["holds"] is False for v in m["audit"]) for m in record["models"])
+
+
+def test_the_report_is_written_once(result: jensen.Comparison, tmp_path: Path) -> None:
+    path = result.to_html(tmp_path / "report.html")
+    assert "<html" in path.read_text(encoding="utf-8")
+    with pytest.raises(jensen.JensenError, match="overwrite"):
+        result.to_html(path)
+
+
+def test_a_model_of_another_split_is_said_to_have_seen_the_rows(result: jensen.Comparison) -> None:
+    other = jensen.fit("independent", jensen.rows("digits", seed=3))
+    notes = jensen.compare([other], "digits").to_dict()["data"]["notes"]
+    assert any("may have seen" in note for note in notes)
+    assert not any("may have seen" in note for note in result.to_dict()["data"]["notes"])
+
+
+def test_the_default_line_up_fits_the_rows() -> None:
+    from jensen.comparison import line_up
+
+    assert line_up(jensen.rows("digits")) == ["independent", "mixture", "made", "pixelcnn"]
+    assert line_up(jensen.rows("wine")) == ["independent", "mixture"]
+    bits = np.random.default_rng(0).integers(0, 2, (60, 5))
+    assert line_up(jensen.rows(bits)) == ["independent", "mixture", "made"]
+
+
+def test_names_are_checked_before_anything_is_fitted() -> None:
+    with pytest.raises(UsageError, match="did you mean made"):
+        jensen.compare(["independent", "mad"], "digits")
+    with pytest.raises(UsageError, match="at least one model"):
+        jensen.compare([], "digits")

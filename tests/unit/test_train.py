@@ -1,0 +1,343 @@
+"""The loop: what it promises about seeds, budgets, bad gradients, averages and resuming."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import jensen
+from jensen.average import EVERY, Average
+from jensen.codec import Integers
+from jensen.errors import DataError, Diverged, UsageError
+from jensen.feed import Feed
+from jensen.model import Can, Model
+from jensen.objective import Turn
+from jensen.objectives.likelihood import Likelihood
+from jensen.plan import Plan
+from jensen.player import Player
+from jensen.space import Space
+from jensen.train import Interrupted, Moment, train
+
+SMALL = {"hidden": [16]}
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    left, right = a.state_dict(), b.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.fixture(scope="module")
+def digits() -> jensen.Rows:
+    return jensen.rows("digits")
+
+
+class Location(Model):
+    """N(m, 1) on real vectors: a model whose maximum likelihood is the mean of the rows."""
+
+    accepts = frozenset({"real"})
+
+    def __init__(
+        self, space: Space, start: float = 0.0, fault_after: int = 10**9, fault: float = 1.0
+    ) -> None:
+        super().__init__(space)
+        self.m = nn.Parameter(torch.full(space.shape, start))
+        self.calls, self.fault_after, self.fault = 0, fault_after, fault
+
+    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        self.calls += self.training
+        out = -0.5 * ((x - self.m).square() + math.log(2 * math.pi)).sum(1)
+        return out * self.fault if self.training and self.calls > self.fault_after else out
+
+
+def real_rows(n: int = 400, d: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).normal(2.0, 3.0, (n, d))
+
+
+def test_the_same_seed_gives_bitwise_the_same_weights_and_another_seed_does_not(digits: jensen.Rows) -> None:
+    one, two, other = (jensen.fit("made", digits, steps=30, seed=seed, **SMALL) for seed in (1, 1, 2))
+    assert same_weights(one.model, two.model)
+    assert not same_weights(one.model, other.model)
+
+
+def test_fitting_leaves_the_global_generator_as_it_was(digits: jensen.Rows) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    jensen.fit("made", digits, steps=3, **SMALL)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def interrupt_at(step: int):
+    def watch(moment: Moment) -> None:
+        if moment.step >= step:
+            signal.raise_signal(signal.SIGINT)
+
+    return watch
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    digits: jensen.Rows, tmp_path: Path, dropout: float
+) -> None:
+    whole = jensen.fit("made", digits, steps=90, dropout=dropout, **SMALL)
+    with pytest.raises(Interrupted, match="resume"):
+        jensen.fit(
+            "made", digits, steps=90, out=tmp_path / "r", watch=interrupt_at(40), dropout=dropout, **SMALL
+        )
+    resumed = jensen.fit("made", digits, steps=90, out=tmp_path / "r", resume=True, dropout=dropout, **SMALL)
+    assert same_weights(whole.model, resumed.model)
+    strip = [[(row["step"], row["loss"], row["valid"]) for row in run.history] for run in (whole, resumed)]
+    assert strip[0] == strip[1]
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
+        "card.md",
+        "history.csv",
+        "model.json",
+        "model.safetensors",
+    ]
+
+
+def test_a_resume_with_dequantisation_noise_is_exact(tmp_path: Path) -> None:
+    rows = jensen.rows(np.random.default_rng(0).integers(0, 5, (300, 3)), kinds="levels")
+    whole = jensen.fit(Location, rows, steps=60)
+    with pytest.raises(Interrupted):
+        jensen.fit(Location, rows, steps=60, out=tmp_path / "r", watch=interrupt_at(20))
+    assert same_weights(
+        whole.model, jensen.fit(Location, rows, steps=60, out=tmp_path / "r", resume=True).model
+    )
+
+
+def test_a_checkpoint_of_another_run_is_refused(digits: jensen.Rows, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        jensen.fit("made", digits, steps=90, out=tmp_path / "r", watch=interrupt_at(20), **SMALL)
+    with pytest.raises(DataError, match="fingerprint"):
+        jensen.fit("made", digits, steps=90, out=tmp_path / "r", resume=True, seed=1, **SMALL)
+
+
+def test_resume_without_a_checkpoint_says_so(digits: jensen.Rows, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no interrupted run"):
+        jensen.fit("made", digits, steps=9, out=tmp_path / "none", resume=True, **SMALL)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_nan_is_reported_and_the_last_good_weights_are_kept(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="not finite") as caught:
+        jensen.fit(Location, real_rows(), steps=100, fault_after=50, fault=math.nan, out=tmp_path / "r")
+    kept = caught.value.fitted
+    assert torch.isfinite(kept.model.m).all() and kept.model.m.abs().max() > 0
+    assert (
+        jensen.load(tmp_path / "r", model=Location).record["run"]["stopped"].startswith("training diverged")
+    )
+
+
+def test_a_loss_that_climbs_far_above_its_start_is_divergence() -> None:
+    with pytest.raises(Diverged, match="the loss went to"):
+        jensen.fit(Location, real_rows(), steps=100, fault_after=50, fault=1e4)
+
+
+def player_and_twin(clip: float) -> tuple[Player, nn.Parameter, Turn]:
+    class Quadratic(Turn):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+
+        def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+            return (self.w * x).square().sum()
+
+    turn = Quadratic()
+    return Player(turn, Plan(steps=1, rate=0.1, clip=clip, decay=0.01)), turn.w, turn
+
+
+def test_a_step_equals_plain_adamw_while_nothing_is_clipped() -> None:
+    player, w, _ = player_and_twin(clip=1e9)
+    twin = nn.Parameter(w.detach().clone())
+    plain = torch.optim.AdamW([twin], lr=0.1, weight_decay=0.01, fused=False, foreach=False)
+    for i in range(5):
+        x = torch.tensor([0.5, 1.0, 2.0]) + i
+        player.play(x, None, 0.1)
+        (twin * x).square().sum().backward()
+        plain.step()
+        plain.zero_grad()
+    # the same five updates in another order of operations: float32 rounding, about 1e-7 each
+    torch.testing.assert_close(w, twin, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gradient_above_the_running_length_is_shortened_to_it() -> None:
+    player, w, _ = player_and_twin(clip=2.0)
+    player.play(torch.ones(3), None, 1e-9)
+    first = player.length.item()
+    assert first == pytest.approx((2 * w.detach()).norm().item(), rel=1e-5)
+    before = player.optimizer.state[w]["exp_avg"].clone()
+    player.play(torch.ones(3) * 100, None, 1e-9)
+    used = (player.optimizer.state[w]["exp_avg"] - 0.9 * before) / 0.1
+    # Adam's average took in a gradient of twice the running length instead of 10,000 times
+    assert used.norm().item() == pytest.approx(2 * first, rel=1e-3)
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights() -> None:
+    player, w, _ = player_and_twin(clip=2.0)
+    player.play(torch.ones(3), None, 0.1)
+    before = w.detach().clone()
+    player.play(torch.tensor([1.0, math.inf, 1.0]), None, 0.1)
+    player.play(torch.tensor([1.0, math.nan, 1.0]), None, 0.1)
+    assert torch.equal(w, before)
+    assert player.read()[1] == 2
+
+
+def test_a_gradient_outside_the_moves_is_an_error() -> None:
+    class Stray(Turn):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+
+        @property
+        def moves(self) -> list[nn.Parameter]:
+            return [self.a]
+
+        def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+            return (self.a * self.b * x).sum()
+
+    with pytest.raises(UsageError, match="does not move"):
+        Player(Stray(), Plan(steps=1)).play(torch.ones(1), None, 0.1)
+
+
+def test_turns_are_played_as_often_as_they_say() -> None:
+    played: list[str] = []
+
+    class Counting(Turn):
+        def __init__(self, model: Model, name: str, every: int, repeats: int) -> None:
+            super().__init__()
+            self.model, self.name, self.every, self.repeats = model, name, every, repeats
+
+        def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+            played.append(self.name)
+            return -self.model.log_prob(x).mean()
+
+    class Game:
+        needs = Can.LOG_PROB
+
+        def turns(self, model: Model) -> list[Turn]:
+            return [Counting(model, "often", 1, 2), Counting(model, "seldom", 3, 1)]
+
+    jensen.fit(Location, real_rows(), steps=6, objective=Game())
+    assert played == ["often", "often", "seldom", *["often"] * 4] * 2
+
+
+def test_the_average_is_the_recursion_it_documents() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    average = Average(layer, 0.5)
+    expected = layer.weight.detach().clone()
+    for step in range(1, 4 * EVERY + 1):
+        with torch.no_grad():
+            layer.weight.add_(step)
+        average.update(step)
+        if step % EVERY == 0:
+            t = step // EVERY - 1
+            decay = min(0.5**EVERY, (1 + t) / (10 + t))
+            expected = decay * expected + (1 - decay) * layer.weight.detach()
+    live = layer.weight.detach().clone()
+    with average.in_place():
+        torch.testing.assert_close(layer.weight.detach(), expected)
+    assert torch.equal(layer.weight.detach(), live)
+
+
+def test_early_stopping_keeps_the_best_validated_weights() -> None:
+    model = Location(Space.real(1), start=0.0)
+    rows = np.full((64, 1), 10.0)
+    feed = Feed(rows, _Plain(), 32, 0, torch.device("cpu"), torch.float32)
+    seen: list[float] = []
+
+    def validate() -> jensen.Quantity:
+        seen.append(model.m.item())
+        return jensen.Quantity(-abs(model.m.item() - 1.0))
+
+    plan = Plan(steps=4000, rate=0.05, average=0.0, patience=3, checks=200)
+    run = train(model, Likelihood(), feed, plan, validate=validate)
+    assert "no better validation for 3 checks" in run.stopped
+    assert model.m.item() == min(seen, key=lambda m: abs(m - 1.0))
+
+
+class _Plain:
+    """A codec that does nothing but make tensors."""
+
+    random = False
+
+    def encode(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        return x.float(), torch.zeros(len(x))
+
+
+class OnDisk:
+    """Rows that are not an array: the feed must stream them."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.shape = rows, rows.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: object) -> np.ndarray:
+        return self.rows[index]
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, OnDisk], ids=["memory", "disk"])
+def test_batches_from_a_later_step_are_the_tail_of_all_batches(wrap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jensen.feed.SHARD_BYTES", 8 * 100)
+    rows = np.arange(730).reshape(-1, 1)
+    feed = Feed(wrap(rows), Integers(Space.levels(1, 730)), 10, 3, torch.device("cpu"), torch.float32)
+    source = feed.batches()
+    whole = [next(source) for _ in range(200)]
+    later = feed.batches(150)
+    assert all(torch.equal(next(later), batch) for batch in whole[150:])
+    # a shard on disk leaves out less than a batch of its rows: 73 batches in memory, at least 65 from 8 shards
+    epoch = torch.cat(whole[:65]).flatten()
+    assert len(epoch.unique()) == len(epoch)
+    assert not torch.equal(whole[0], whole[73])
+
+
+def test_every_batch_has_noise_of_its_own() -> None:
+    from jensen.codec import Dequantise
+
+    feed = Feed(
+        np.zeros((8, 2), np.int64), Dequantise(Space.levels(2, 3)), 8, 0, torch.device("cpu"), torch.float32
+    )
+    source = feed.batches()
+    first, second = next(source), next(source)
+    assert len(torch.cat([first, second]).unique()) == 32
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 0},
+        {"steps": -3},
+        {"steps": 2.5},
+        {"seconds": 0.0},
+        {"seconds": -1.0},
+        {"seconds": math.nan},
+        {"batch": 0},
+        {"rate": 0.0},
+        {"rate": math.inf},
+        {"warmup": 1.0},
+        {"average": 1.0},
+        {"clip": 0.0},
+        {"patience": -1},
+    ],
+)
+def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=next(iter(settings))):
+        Plan(**settings)
+
+
+def test_the_rate_warms_up_and_falls_to_zero() -> None:
+    plan = Plan(steps=100, rate=1.0, warmup=0.1)
+    rates = [plan.rate_at(i / 100) for i in range(101)]
+    assert rates[5] == pytest.approx(0.5)
+    assert max(rates) == pytest.approx(1.0) == pytest.approx(rates[10])
+    assert rates[100] == pytest.approx(0.0, abs=1e-12)
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
