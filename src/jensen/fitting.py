@@ -190,7 +190,7 @@ class _Task:
                 "best_step": run.best_step,
                 "rows_per_second": run.rows_per_second,
             },
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "parameters": sum(t.numel() for t in self.model.state_dict().values() if t.is_floating_point()),
             "started": started.isoformat(timespec="seconds"),
             "device": str(place(self.model)[0]),
             "threads": torch.get_num_threads(),

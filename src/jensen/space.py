@@ -43,9 +43,12 @@ class Column:
             object.__setattr__(self, "labels", tuple(self.labels))
         if self.kind == "real":
             if self.levels is not None or (self.low, self.step) != (0.0, 1.0):
-                raise SpaceError(
-                    "a real column has no levels", f"got levels={self.levels}, {self.low}, {self.step}"
+                given = (
+                    f"{self.levels}"
+                    if self.levels is not None
+                    else f"a grid from {self.low:g} by {self.step:g}"
                 )
+                raise SpaceError("a real column has no levels", f"got {given}")
             return
         if self.kind == "binary" and self.levels is None:
             object.__setattr__(self, "levels", 2)

@@ -1,0 +1,143 @@
+"""Timing on a busy machine: short slices of every variant, interleaved in random order, compared as ratios.
+
+A slice does the same work in every variant. Other people's load hits all of them alike, so a ratio of medians is
+repeatable where a time is not. CPU time counts all threads of the process and ignores waiting for a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+Variants = Mapping[str, Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One variant: median milliseconds of a unit of work, and how many times the reference that is.
+
+    `wall_ratio` and `cpu_ratio` are (ratio of the medians, lower and upper quartile of the ratios round by round).
+    """
+
+    name: str
+    wall_ms: float
+    cpu_ms: float
+    wall_ratio: tuple[float, float, float]
+    cpu_ratio: tuple[float, float, float]
+
+
+def interleave(
+    variants: Variants, reference: str, *, rounds: int, units: int, warmup: int = 2, seed: int = 0
+) -> list[Line]:
+    """Time `rounds` slices of every variant, in a new random order every round; a slice does `units` of work."""
+    order = random.Random(seed)
+    wall: dict[str, list[float]] = {name: [] for name in variants}
+    cpu: dict[str, list[float]] = {name: [] for name in variants}
+    for i in range(-warmup, rounds):
+        for name in order.sample(list(variants), len(variants)):
+            began, cpu_began = time.perf_counter(), time.process_time()
+            variants[name]()
+            cpu_spent, spent = time.process_time() - cpu_began, time.perf_counter() - began
+            if i >= 0:
+                wall[name].append(spent / units * 1e3)
+                cpu[name].append(cpu_spent / units * 1e3)
+    return [
+        Line(
+            name,
+            statistics.median(wall[name]),
+            statistics.median(cpu[name]),
+            _ratio(wall[name], wall[reference]),
+            _ratio(cpu[name], cpu[reference]),
+        )
+        for name in variants
+    ]
+
+
+def _ratio(mine: list[float], reference: list[float]) -> tuple[float, float, float]:
+    pairs = [a / b for a, b in zip(mine, reference)]
+    low, _, high = statistics.quantiles(pairs, n=4) if len(pairs) > 1 else pairs * 3
+    return statistics.median(mine) / statistics.median(reference), low, high
+
+
+def options(about: str, rounds: int, **extra: type) -> argparse.Namespace:
+    """The command line of a benchmark: --threads, --rounds, --seed, --json and its own numbers in `extra`."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    for name, kind in extra.items():
+        parser.add_argument(f"--{name}", type=kind, default=None)
+    return parser.parse_args()
+
+
+def passive() -> None:
+    """Start this script again with OMP_WAIT_POLICY=PASSIVE, if unset: OpenMP reads it once, when torch is loaded.
+
+    With active waiting two threads on shared cores spend most of their time waiting for each other.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def conditions(threads: int | None = None) -> dict[str, str]:
+    """The command, the hardware and the versions, in plain words."""
+    facts = {
+        "date": time.strftime("%Y-%m-%d"),
+        "command": f"python bench/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
+        "processor": f"{len(os.sched_getaffinity(0))} cores of {_processor()}",
+        "python": platform.python_version(),
+    }
+    if threads is not None:
+        import torch
+
+        facts |= {
+            "threads": str(threads),
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "unset"),
+            "torch": str(torch.__version__),
+        }
+    return facts
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), platform.machine())
+
+
+def report(tables: Mapping[str, list[Line]], facts: dict[str, str], *, unit: str, as_json: bool) -> None:
+    """Print Markdown tables, one a title, or one JSON object."""
+    if as_json:
+        content = {title: [asdict(line) for line in lines] for title, lines in tables.items()}
+        print(json.dumps({"conditions": facts, "unit": unit, "tables": content}, indent=1))
+        return
+    print(", ".join(f"{key}: {value}" for key, value in facts.items()))
+    for title, lines in tables.items():
+        print(f"\n{title}\n\n{markdown(lines, unit)}", flush=True)
+
+
+def markdown(lines: list[Line], unit: str) -> str:
+    """A table whose ratios read: ratio of the medians (lower to upper quartile of the rounds)."""
+    head = f"| variant | ms a {unit} | CPU ms a {unit} | wall, ratio | CPU, ratio |\n|---|---:|---:|---:|---:|"
+    rows = [
+        f"| {x.name} | {x.wall_ms:.3f} | {x.cpu_ms:.3f} | {_words(x.wall_ratio)} | {_words(x.cpu_ratio)} |"
+        for x in lines
+    ]
+    return "\n".join([head, *rows])
+
+
+def _words(ratio: tuple[float, float, float]) -> str:
+    return f"{ratio[0]:.3f} ({ratio[1]:.3f} to {ratio[2]:.3f})"

@@ -1,0 +1,78 @@
+"""CPU seconds before anything happens: bare Python, `import jensen`, `jensen --help`, and torch for comparison."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from interleave import conditions
+
+COMMANDS: dict[str, list[str]] = {
+    "bare Python": ["-c", "pass"],
+    "import jensen": ["-c", "import jensen"],
+    "jensen --help": [str(Path(sys.executable).with_name("jensen")), "--help"],
+    "import torch": ["-c", "import torch"],
+}
+REFERENCE = "bare Python"
+
+
+def cpu_seconds(arguments: Sequence[str]) -> float | None:
+    """User and system seconds of one process and its children, or None when it fails."""
+    child = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime if child.returncode == 0 else None
+
+
+def measure(rounds: int, seed: int) -> dict[str, list[float]]:
+    """CPU seconds of every command, interleaved; a command that fails in the warm-up is left out."""
+    able = [name for name, arguments in COMMANDS.items() if cpu_seconds(arguments) is not None]
+    order = random.Random(seed)
+    seconds: dict[str, list[float]] = {name: [] for name in able}
+    for _ in range(rounds):
+        for name in order.sample(able, len(able)):
+            spent = cpu_seconds(COMMANDS[name])
+            if spent is not None:
+                seconds[name].append(spent)
+    return seconds
+
+
+def table(seconds: dict[str, list[float]]) -> str:
+    """Markdown: median CPU seconds (quartiles), and how much above bare Python."""
+    bare = statistics.median(seconds[REFERENCE])
+    rows = ["| command | CPU s, median (quartiles) | over bare Python |", "|---|---:|---:|"]
+    for name in COMMANDS:
+        if name not in seconds:
+            rows.append(f"| {name} | does not run yet | |")
+            continue
+        low, middle, high = statistics.quantiles(seconds[name], n=4)
+        rows.append(f"| {name} | {middle:.3f} ({low:.3f} to {high:.3f}) | {middle - bare:+.3f} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Print the table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args()
+    seconds = measure(given.rounds, given.seed)
+    if given.json:
+        print(json.dumps({"conditions": conditions(), "seconds": seconds}, indent=1))
+        return
+    print(", ".join(f"{key}: {value}" for key, value in conditions().items()))
+    print(f"\n{table(seconds)}")
+
+
+if __name__ == "__main__":
+    main()

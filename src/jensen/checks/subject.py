@@ -1,0 +1,120 @@
+"""What is under audit, and the few ways in which the checks look at it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from jensen.functional.enumerate import row_count
+from jensen.model import Can
+from jensen.space import Space
+
+Forward = Callable[[Tensor], Tensor]
+Any_Module = TypeVar("Any_Module", bound=nn.Module)
+ENUMERABLE = 2**16
+"""Spaces of at most this many rows are enumerated."""
+
+
+class Bare(nn.Module):
+    """Any torch module or callable that maps rows `(n, *input_shape)` to a batch, for the checks that need no more.
+
+    `channel_order`: the channels of one position are ordered too (R before G before B). `dtype`: of the rows; integer
+    rows take the values 0 .. `levels` - 1.
+    """
+
+    def __init__(
+        self,
+        function: Forward,
+        input_shape: Sequence[int],
+        *,
+        channel_order: bool = False,
+        dtype: torch.dtype | None = None,
+        levels: int = 2,
+    ) -> None:
+        super().__init__()
+        self.function = function
+        self.input_shape = tuple(int(size) for size in input_shape)
+        self.channel_order, self.levels = channel_order, levels
+        self.dtype = dtype or float_type(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, *input_shape) -> whatever the function returns."""
+        return self.function(x)
+
+
+class View(nn.Module):
+    """A method of a model as a module, so that what takes modules can find its device, type and buffers."""
+
+    def __init__(self, owner: nn.Module, function: Forward) -> None:
+        super().__init__()
+        self.owner, self.function = owner, function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The method's value."""
+        return self.function(x)
+
+
+def can(module: nn.Module) -> Can:
+    """The abilities a module declares; none for a bare one."""
+    found = getattr(module, "can", Can.NOTHING)
+    return found if isinstance(found, Can) else Can.NOTHING
+
+
+def float_type(module: nn.Module) -> torch.dtype:
+    """The type of the first floating parameter or buffer, or torch's default."""
+    state = [*module.parameters(), *module.buffers()]
+    return next((t.dtype for t in state if t.is_floating_point()), torch.get_default_dtype())
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the module's state is."""
+    state = [*module.parameters(), *module.buffers()]
+    return state[0].device if state else torch.device("cpu")
+
+
+def enumerable(space: Space | None, limit: int = ENUMERABLE) -> bool:
+    """Whether all sites are discrete and the space has at most `limit` rows."""
+    return space is not None and space.measure == "mass" and row_count(space.levels_by_site()) <= limit
+
+
+def indices(space: Space) -> Space:
+    """The space of a discrete model's rows: the same sites with values 0 .. levels - 1; real sites as they are."""
+    plain = [c if c.kind == "real" else replace(c, low=0.0, step=1.0) for c in space.columns]
+    return space.with_columns(plain)
+
+
+def some_rows(module: nn.Module, rows: Tensor | None, space: Space, n: int, seed: int) -> Tensor:
+    """n legal rows for the module: the first ones given, else samples of a real model, else drawn uniformly."""
+    if rows is not None and len(rows):
+        return rows[:n].to(device_of(module))
+    generator = torch.Generator().manual_seed(seed)
+    levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
+    u = torch.rand(n, *space.shape, generator=generator, dtype=torch.float64)
+    if space.measure == "mass":
+        return (u * levels).long().to(device_of(module))
+    x = torch.randn(n, *space.shape, generator=generator, dtype=torch.float64)
+    x = torch.where(levels > 0, (u * levels).floor(), x)
+    return x.to(device_of(module), float_type(module))
+
+
+def precise(module: Any_Module, call: Callable[[Any_Module], Tensor]) -> Any_Module:
+    """A copy of the module in float64 and eval mode, if `call` then returns finite float64; else one as it is."""
+    plain = copy.deepcopy(module).eval()
+    try:
+        exact = copy.deepcopy(plain).double()
+        with torch.no_grad():
+            value = call(exact)
+        return exact if value.dtype == torch.float64 else plain
+    except (RuntimeError, TypeError, ValueError):
+        return plain  # some layer insists on its own type
+
+
+def in_chunks(function: Forward, rows: Tensor, size: int = 4096) -> Tensor:
+    """`function` over all rows (n, *shape), a chunk at a time, without gradient -> (n,) float64 on the CPU."""
+    with torch.no_grad():
+        return torch.cat([function(part).detach().double().cpu() for part in rows.split(size)])

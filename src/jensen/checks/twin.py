@@ -1,0 +1,171 @@
+"""A model's tiny twin: the same class and arguments on a space small enough to enumerate, with strong weights.
+
+Why strong weights: as built, the conditionals of a network hardly depend on its input, and a sampler that walks the
+sites in the wrong order, or a mask that leaks, passes every test of total mass and of samples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jensen.checks.subject import can, device_of, enumerable, in_chunks
+from jensen.errors import Cannot
+from jensen.functional.enumerate import all_rows, row_count, row_index
+from jensen.model import Can
+from jensen.space import Column, Space
+
+TINY = 2**13
+"""A tiny space has at most this many rows."""
+GAINS = (0.5, 8.0)
+"""Between these, weights are this many times normal draws with the spread 1 / sqrt(fan in)."""
+BISECTIONS = 7
+
+
+def tiny_space(space: Space) -> Space:
+    """A space of the same kind with few rows: images of 2x3 pixels where the channels allow, vectors of five sites.
+
+    Real rows become two numbers, because two can be integrated. Raises Cannot for mixed columns.
+
+    >>> tiny_space(Space.levels((1, 28, 28), 256))
+    Space 1x2x3, 3 levels (0 to 2), mass
+    >>> tiny_space(Space.levels((3, 8, 8), 256)).shape
+    (3, 1, 2)
+    """
+    if space.kind == "mixed":
+        raise Cannot("a space with real and discrete columns has no tiny twin", f"got {space.describe()}")
+    if space.kind == "real":
+        return Space.real((1, 1, 2) if space.is_image else min(space.dims, 2))
+    return _tiny_image(space) if space.is_image else _tiny_vector(space)
+
+
+def twin(model: Any, seed: int) -> Any:
+    """The tiny twin of a model, in eval mode, strengthened. Raises Cannot when its class refuses the tiny space."""
+    space = tiny_space(model.space)
+    hyper = dict(getattr(model, "hyper", {}))
+    if hyper.get("order") is not None:
+        # a permutation of the sites: keep the sites that are left, in the same order
+        hyper["order"] = [int(site) for site in hyper["order"] if int(site) < space.dims]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            small = type(model)(space, **hyper)
+        except Exception as error:
+            raise Cannot(
+                f"{type(model).__name__} has no twin on {space.describe()}", f"its constructor says: {error}"
+            ) from error
+    small = small.to(device_of(model)).eval()
+    strengthen(small, seed)
+    return small
+
+
+def strengthen(model: Any, seed: int = 0) -> None:
+    """Give a model weights that make its sites depend strongly on each other, in place.
+
+    A model that can solve itself is solved on dependent rows. Otherwise weights are drawn anew, and on an enumerable
+    space scaled up as far as half of the largest entropy is left: with more the sites hardly depend on each other,
+    with less the mass lies on a few rows, and most faults hide.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if Can.SOLVE in can(model):
+        with torch.random.fork_rng(devices=[]):
+            model.solve(dependent_rows(model.space, 2000, generator).to(device_of(model)), seed=seed)
+        return
+    noise = [torch.randn(p.shape, generator=generator) for p in model.parameters()]
+    start = [p.detach().clone() for p in model.parameters()]
+    low, high = GAINS
+    if not noise or not enumerable(model.space, TINY) or Can.LOG_PROB not in can(model):
+        _fill(model, start, noise, 1.0)
+        return
+    for _ in range(BISECTIONS):
+        middle = math.sqrt(low * high)
+        _fill(model, start, noise, middle)
+        if entropies(model)[0] > 0.5 * math.log(row_count(model.space.levels_by_site())):
+            low = middle
+        else:
+            high = middle
+    _fill(model, start, noise, low)
+
+
+def entropies(model: Any) -> tuple[float, float]:
+    """H(x) and sum_i H(x_i), nats, of a model on an enumerable space; their difference is the total correlation.
+
+    Nothing is taken for granted: masses are scaled to sum to one, and a nan counts as no mass.
+    """
+    levels = model.space.levels_by_site()
+    flat = all_rows(levels)
+    mass = table(model).nan_to_num(nan=-math.inf, posinf=-math.inf).softmax(0).nan_to_num()
+    sites = [
+        _entropy(torch.zeros(size, dtype=torch.float64).index_add_(0, flat[:, site], mass))
+        for site, size in enumerate(levels)
+    ]
+    return _entropy(mass), sum(sites)
+
+
+def dependent_rows(space: Space, n: int, generator: torch.Generator) -> Tensor:
+    """n rows (n, *shape) whose sites depend strongly on each other."""
+    if space.kind == "real":
+        z = torch.randn(n, space.dims, generator=generator)
+        mix = torch.randn(space.dims, space.dims, generator=generator)
+        bent = torch.where(z[:, :1] > 0, z, 0.5 * z + 2)  # two unequal lumps
+        return (bent @ mix + 1).reshape(n, *space.shape)
+    levels = space.levels_by_site()
+    if not enumerable(space, TINY):
+        first = torch.rand(n, 1, generator=generator)
+        u = (first + 0.3 * torch.rand(n, space.dims, generator=generator)) % 1
+        return (u * torch.tensor(levels)).long().reshape(n, *space.shape)
+    # a few heavy rows, all others rare
+    weight = torch.rand(row_count(levels), generator=generator, dtype=torch.float64).pow(6)
+    chosen = torch.multinomial(weight, n, replacement=True, generator=generator)
+    return all_rows(levels, space.shape)[chosen]
+
+
+def table(model: Any) -> Tensor:
+    """log_prob of every row of a model's enumerable space, (rows,) float64, in the order of `all_rows`."""
+    rows = all_rows(model.space.levels_by_site(), model.space.shape)
+    return in_chunks(model.log_prob, rows.to(device_of(model)))
+
+
+def cells(model: Any, x: Tensor) -> Tensor:
+    """The places (n,) of rows in `table`. Raises UsageError for values that are no rows of the space."""
+    return row_index(x.cpu(), model.space.levels_by_site())
+
+
+def _tiny_image(space: Space) -> Space:
+    channels, levels = space.shape[0], min(space.max_levels or 2, 3)
+    column = replace(space.columns[0], levels=levels, low=0.0, step=1.0, labels=None)
+    for height, width in ((2, 3), (2, 2), (1, 3), (1, 2), (1, 1)):
+        if levels ** (channels * height * width) <= TINY:
+            return Space((channels, height, width), (column,))
+    raise Cannot("an image of so many channels has no tiny twin", f"got {space.describe()}")
+
+
+def _tiny_vector(space: Space) -> Space:
+    sites = min(space.dims, 5)
+    found = space.levels_by_site()[:sites]
+    different = len(set(space.levels_by_site())) > 1
+    caps = [(3, 4, 2)[site % 3] if different else 3 for site in range(sites)]
+    columns: list[Column] = [
+        replace(space.column(site), levels=min(size, cap), low=0.0, step=1.0, labels=None)
+        for site, (size, cap) in enumerate(zip(found, caps))
+    ]
+    return Space((sites,), tuple(columns) if len(space.columns) > 1 else (columns[0],))
+
+
+@torch.no_grad()
+def _fill(model: nn.Module, start: list[Tensor], noise: list[Tensor], gain: float) -> None:
+    """Weights: normal with the spread gain / sqrt(fan in), masked and zero ones too. Biases and scales: shaken."""
+    for parameter, before, draw in zip(model.parameters(), start, noise):
+        draw = draw.to(parameter)
+        if parameter.ndim >= 2:
+            parameter.copy_(draw * gain / math.sqrt(parameter[0].numel()))
+        else:
+            parameter.copy_(before + 0.3 * draw)
+
+
+def _entropy(masses: Tensor) -> float:
+    return float(torch.special.entr(masses).sum())

@@ -1,0 +1,48 @@
+"""What a check says: it holds, it fails, or it cannot be decided, and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of one check.
+
+    `holds`: True or False where the evidence decides; None where nothing is proven, never for a failure that was seen.
+    `evidence`: one or two sentences with the numbers behind it. `details`: the same numbers, plain JSON types.
+
+    >>> Verdict("mass_sums", True, "512 rows sum to 1").to_dict()
+    {'check': 'mass_sums', 'holds': True, 'evidence': '512 rows sum to 1'}
+    """
+
+    name: str
+    holds: bool | None
+    evidence: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"check": self.name, "holds": self.holds, "evidence": self.evidence, **self.details}
+
+
+def both(first: bool | None, second: bool | None) -> bool | None:
+    """The conjunction: a failure wins, then what is not decided.
+
+    >>> both(True, None), both(None, False)
+    (None, False)
+    """
+    if first is False or second is False:
+        return False
+    return None if first is None or second is None else True
+
+
+def sentences(*texts: str) -> str:
+    """Texts as sentences one after the other; empty ones are left out.
+
+    >>> sentences("the sum is 1", "", "no leak")
+    'the sum is 1. no leak'
+    """
+    return ". ".join(text for text in texts if text)

@@ -1,0 +1,91 @@
+"""MNIST-style IDX files, plain or gzipped, recognised by their first bytes."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jensen.data.arraylike import Source
+from jensen.data.arrays import from_array
+from jensen.data.layout import layout
+from jensen.data.stored import RawRows
+from jensen.errors import DataError
+
+# http://yann.lecun.com/exdb/mnist: two zero bytes, the type, the number of axes, then big-endian sizes
+TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def is_idx(path: Path) -> bool:
+    """Whether the file, unpacked if need be, starts like an IDX file. Raises OSError where it cannot be read."""
+    try:
+        with _open(path) as file:
+            head = file.read(4)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return False
+    return len(head) == 4 and head[:2] == b"\0\0" and head[2] in TYPES and 1 <= head[3] <= 4
+
+
+def from_idx(path: Path, memory: int, row: tuple[int, ...] | None = None) -> Source:
+    """Images or vectors of an IDX file; a plain file above `memory` bytes stays on disk.
+
+    Raises DataError for a file cut short (with the number of bytes expected and given) and for label files.
+    """
+    shape, dtype, offset = _header(path)
+    if len(shape) == 1:
+        raise DataError(
+            f"{path} holds one number a row, as label files do",
+            f"got shape {shape}",
+            "pass the file of images",
+        )
+    if not _zipped(path) and path.stat().st_size > memory:
+        rows = RawRows(path, shape, dtype, offset, layout(shape, row))
+        return Source(path.name, rows, notes=("larger than memory: read from disk as needed",))
+    need = dtype.itemsize * math.prod(shape)
+    try:
+        with _open(path) as file:
+            file.seek(offset)
+            body = file.read(need + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} is damaged or cut short: expected {need} bytes of values",
+            str(error),
+            "copy or download the file again",
+        ) from error
+    if len(body) != need:
+        given = str(len(body)) if len(body) < need else "more"
+        raise DataError(
+            f"{path} does not match its header: expected {need} bytes of values for shape {shape}",
+            f"got {given}",
+            "copy or download the file again",
+        )
+    values = np.frombuffer(body, dtype).reshape(shape)
+    return from_array(values, path.name, row)
+
+
+def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    with _open(path) as file:
+        head = file.read(4)
+        axes = head[3]
+        sizes = file.read(4 * axes)
+    if len(sizes) < 4 * axes:
+        raise DataError(
+            f"{path} ends within its header: expected {4 + 4 * axes} bytes",
+            f"got {4 + len(sizes)}",
+            "copy or download the file again",
+        )
+    return struct.unpack(f">{axes}I", sizes), np.dtype(TYPES[head[2]]), 4 + 4 * axes
+
+
+def _zipped(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _open(path: Path) -> Any:
+    return gzip.open(path, "rb") if _zipped(path) else open(path, "rb")

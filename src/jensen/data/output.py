@@ -1,0 +1,192 @@
+"""Samples on disk: tables, arrays and folders of images, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.data.encode import BOOLEAN
+from jensen.errors import OutputError, SpaceError, UsageError
+from jensen.space import Column, Space
+
+FORMATS = ".csv, .parquet, .npy, .npz, or no suffix for a folder of PNG images"
+
+
+def write(path: str | Path, rows: NDArray[Any], space: Space, *, overwrite: bool = False) -> None:
+    """Write rows (n, *space.shape) in a format told by the suffix: .csv, .parquet, .npy, .npz, none for PNGs.
+
+    Tables get the space's column names, labels in place of codes, and whole numbers where the grid is whole.
+    PNG images of fewer than 256 levels are stretched to 0 to 255 for the eye: keep .npy for scoring.
+
+    Everything is written under a temporary name beside `path` and renamed when complete. Raises OutputError
+    where that fails or `path` exists (unless `overwrite`), SpaceError for rows outside the space, UsageError
+    for a format that cannot hold them.
+
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> write(Path(folder.name, "x.csv"), np.array([[0, 1]]), Space.binary(2))
+    >>> Path(folder.name, "x.csv").read_text().split()
+    ['"x0","x1"', '0,1']
+    >>> folder.cleanup()
+    """
+    target = Path(path)
+    writer = _writer(target, space)
+    rows = np.asarray(rows)
+    space.check(rows)
+    if not overwrite and (target.exists() or target.is_symlink()):
+        raise OutputError(f"{target} already exists", "", "choose another name, or overwrite it")
+    if target.is_dir() and (target.suffix or any(one.suffix != ".png" for one in target.iterdir())):
+        raise OutputError(
+            f"{target} is a folder of other files", "and is not replaced", "choose another name"
+        )
+    try:
+        _whole(target, lambda temporary: writer(temporary, rows, space))
+    except OSError as error:
+        raise _output_error(target, error) from error
+
+
+def _writer(target: Path, space: Space) -> Callable[[Path, NDArray[Any], Space], None]:
+    suffix = target.suffix.lower()
+    if suffix in (".csv", ".parquet"):
+        if space.is_image:
+            raise UsageError(
+                f"a {suffix} file holds tables", f"got images {space.shape}", "write .npy or a folder"
+            )
+        return _write_csv if suffix == ".csv" else _write_parquet
+    if suffix in (".npy", ".npz"):
+        return _write_npy if suffix == ".npy" else _write_npz
+    if suffix:
+        raise UsageError("unknown format of an output file", f"got {suffix!r}", f"use {FORMATS}")
+    if not space.is_image or space.shape[0] not in (1, 3) or not 2 <= (space.columns[0].levels or 0) <= 256:
+        raise UsageError(
+            "PNG holds grey or RGB images of at most 256 levels",
+            f"got {space.describe()}",
+            "write .npy instead",
+        )
+    return _write_pngs
+
+
+def _whole(target: Path, make: Callable[[Path], None]) -> None:
+    """Make a file or folder in a hidden folder beside the target, then move it there in one step."""
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        made = beside / target.name
+        make(made)
+        if target.is_dir():  # a folder cannot be replaced in one step; the old one leaves first
+            os.replace(target, beside / "old")
+        os.replace(made, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _output_error(target: Path, error: OSError) -> OutputError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            f"{target} cannot be written", "the disk is full", "free some space or choose another disk"
+        )
+    if not target.parent.is_dir():
+        return OutputError(
+            f"{target} cannot be written", "its folder does not exist", f"make {target.parent} first"
+        )
+    return OutputError(
+        f"{target} cannot be written", error.strerror or str(error), "choose a folder that you may write to"
+    )
+
+
+def _write_npy(path: Path, rows: NDArray[Any], space: Space) -> None:
+    with open(path, "wb") as file:
+        np.save(file, _plain(rows, space.columns), allow_pickle=False)
+
+
+def _write_npz(path: Path, rows: NDArray[Any], space: Space) -> None:
+    with open(path, "wb") as file:
+        np.savez_compressed(file, x=_plain(rows, space.columns))
+
+
+def _write_csv(path: Path, rows: NDArray[Any], space: Space) -> None:
+    import pyarrow.csv as csv
+
+    with open(path, "wb") as file:
+        csv.write_csv(_table(rows, space), file)
+
+
+def _write_parquet(path: Path, rows: NDArray[Any], space: Space) -> None:
+    import pyarrow.parquet as pq
+
+    with open(path, "wb") as file:
+        pq.write_table(_table(rows, space), file)
+
+
+def _write_pngs(path: Path, rows: NDArray[Any], space: Space) -> None:
+    from PIL import Image
+
+    path.mkdir()
+    column = space.columns[0]
+    top = (column.levels or 2) - 1
+    index = np.rint((rows.astype(np.float64) - column.low) / column.step)
+    own = _whole_grid(column) and column.low >= 0 and 128 <= column.high <= 255
+    pixels = (rows if own else np.rint(index * (255 / top))).astype(np.uint8)
+    digits = max(5, len(str(len(rows) - 1)))
+    for i, image in enumerate(np.moveaxis(pixels, 1, -1)):
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path / f"{i:0{digits}d}.png")
+
+
+def _table(rows: NDArray[Any], space: Space) -> Any:
+    import pyarrow as pa
+
+    columns = [space.column(site) for site in range(space.dims)]
+    names = [column.name or f"x{site}" for site, column in enumerate(columns)]
+    if len(set(names)) < len(names):
+        raise SpaceError(
+            "column names must differ", f"got {', '.join(names[:20])}", "name the columns of the space"
+        )
+    return pa.table([_values(rows[:, site], column) for site, column in enumerate(columns)], names=names)
+
+
+def _values(values: NDArray[Any], column: Column) -> Any:
+    """A column as the user wrote it: labels for codes, true and false, whole numbers, decimals as typed."""
+    import pyarrow as pa
+
+    if column.labels is not None:
+        codes = np.rint(values).astype(np.intp)
+        if column.labels == BOOLEAN:
+            return pa.array(codes == 1)
+        texts = pa.array(np.array(column.labels, dtype=object)[codes], pa.string())
+        return _numbers_again(texts)
+    if column.kind == "real":
+        return pa.array(np.ascontiguousarray(values))
+    if _whole_grid(column):
+        return pa.array(np.rint(values).astype(np.int64))
+    distinct, where = np.unique(values.astype(np.float64), return_inverse=True)
+    return pa.array(np.array([float(f"{value:.12g}") for value in distinct])[where])
+
+
+def _numbers_again(texts: Any) -> Any:
+    """Labels that stand for numbers, as numbers: 3 and not "3"."""
+    import pyarrow as pa
+
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            return texts.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return texts
+
+
+def _plain(rows: NDArray[Any], columns: tuple[Column, ...]) -> NDArray[Any]:
+    """Whole numbers as such, in one byte where they fit, so that images stay images when they are read."""
+    if not all(column.kind != "real" and _whole_grid(column) for column in columns):
+        return rows
+    bytes_fit = all(column.low >= 0 and column.high <= 255 for column in columns)
+    return np.rint(rows).astype(np.uint8 if bytes_fit else np.int64)
+
+
+def _whole_grid(column: Column) -> bool:
+    return float(column.low).is_integer() and float(column.step).is_integer()

@@ -1,0 +1,232 @@
+"""The door for data: any source in, rows with a space and a recorded split out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.data.arraylike import ArrayLike, Part, Source, chunks
+from jensen.data.examples import EXAMPLES, Example, load_example
+from jensen.data.infer import Kinds, array_space, table_space
+from jensen.data.infer import check_kinds as _check_kinds
+from jensen.data.load import open_source
+from jensen.data.split import DEFAULT_SPLIT, MOST_HASHED, count_copies, fingerprint, split_rows, split_sizes
+from jensen.data.survey import refuse_nonfinite
+from jensen.data.tables import Table
+from jensen.errors import DataError, SpaceError, UsageError
+from jensen.space import Space
+
+MEMORY = 1 << 30
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows:
+    """Rows split into train, valid and test, each (n, *space.shape) in the user's own units.
+
+    Each part is a NumPy array, or reads from disk as it is asked (`len`, `shape`, `dtype`, `[slice]`, `[sorted
+    positions]`). `seed` and `hash` (of all rows before the split) repeat the split; `notes` are sentences on
+    what was inferred, moved or found.
+    """
+
+    name: str
+    space: Space
+    train: ArrayLike
+    valid: ArrayLike
+    test: ArrayLike
+    seed: int
+    hash: str
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """A few lines: source, counts, split, space, columns by kind, notes."""
+        counts = [len(self.train), len(self.valid), len(self.test)]
+        lines = [
+            f"{self.name}: {sum(counts):,} rows ({counts[0]:,} train, {counts[1]:,} valid, {counts[2]:,} test), "
+            f"seed {self.seed}, hash {self.hash}",
+            self.space.describe(),
+        ]
+        named: dict[str, list[str]] = {}
+        for column in self.space.columns:
+            if column.name:
+                named.setdefault(column.kind, []).append(column.name)
+        for kind, names in named.items():
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            lines.append(f"{kind}: {', '.join(names[:8])}{more}")
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    def __repr__(self) -> str:
+        return f"Rows {self.describe()}"
+
+
+def rows(
+    source: Any,
+    *,
+    space: Space | None = None,
+    kinds: Kinds = None,
+    drop: Sequence[str] = (),
+    split: Sequence[float] | None = None,
+    seed: int = 0,
+    memory: int = MEMORY,
+    name: str | None = None,
+) -> Rows:
+    """Read a source, find out its space, and split it by seed.
+
+    source: the name of an example ("digits", ...), a NumPy array, torch tensor, DataFrame, or the path of a
+        CSV, Parquet, NPY, NPZ or IDX file or of a folder of images. Rows are returned as they are.
+    space: the space the rows live in, when it is known; nothing is inferred then, and every row is checked.
+    kinds: "real", "levels", "binary" or "categorical" for all columns, or by column name.
+    drop: names of columns that are not part of a row, such as a label.
+    split: three shares (default 0.7, 0.1, 0.2, or the example's own) or three counts. No part is empty.
+    seed: of the permutation that splits the rows.
+    memory: NPY, Parquet and IDX files and folders of images above so many bytes stay on disk.
+    name: what to call the rows; by default the name of the file or example.
+
+    Raises DataError for data that cannot be read or modelled, SpaceError for rows outside a given space,
+    UsageError for arguments out of range.
+
+    >>> found = rows(np.arange(40.0).reshape(20, 2) / 7, seed=1)
+    >>> found.space, found.train.shape, found.valid.shape, found.test.shape
+    (Space 2, real, density, (14, 2), (2, 2), (4, 2))
+    """
+    dropped = [drop] if isinstance(drop, str) else list(drop)
+    if isinstance(source, Rows):
+        return _as_they_are(source, space, kinds, dropped)
+    if space is not None and kinds is not None:
+        raise UsageError(
+            "a given space already says the kinds", f"got kinds={kinds!r} too", "pass one of them"
+        )
+    if memory < 1 or seed < 0:
+        raise UsageError(
+            "memory is a number of bytes above zero and seed is zero or more",
+            f"got memory={memory} and seed={seed}",
+            "leave them out for the defaults",
+        )
+    example = _open(source, space, split, seed, memory)
+    shares = tuple(split) if split is not None else example.split
+    if example.parts is None:
+        split_sizes(_count(example.source), shares)  # say that rows are too few before looking at them
+    known = space or (example.space if kinds is None else None)
+    found, known, notes = _understand(example.source, known, kinds, dropped)
+    marks = fingerprint(found.values)
+    parts = example.parts or split_rows(len(found.values), shares, seed)
+    notes += _copies_note(marks.row_hashes, parts, len(found.values))
+    train, valid, test = (_take(found.values, part) for part in parts)
+    return Rows(name or found.name, known, train, valid, test, seed, marks.hash, (*found.notes, *notes))
+
+
+def read(source: Any, space: Space, *, drop: Sequence[str] = (), memory: int = MEMORY) -> ArrayLike:
+    """Read all rows of a source, to be scored in a known space: (n, *space.shape), not split.
+
+    Columns of a table are matched to those of the space by name, in any order, and texts become the codes
+    that the space's labels give them. Of Rows, the test rows are taken.
+
+    Raises SpaceError for rows outside the space and for columns too many or too few, DataError for data that
+    cannot be read and for unknown labels.
+
+    >>> read([[0.0, 1.0], [1.0, 1.0]], Space.binary(2)).tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
+    """
+    dropped = [drop] if isinstance(drop, str) else list(drop)
+    if isinstance(source, Rows):
+        return _as_they_are(source, space, None, dropped).test
+    opened = _open(source, space, None, 0, memory).source
+    if _count(opened) == 0:
+        raise _empty()
+    return _understand(opened, space, None, dropped)[0].values
+
+
+def check_rows(values: ArrayLike, space: Space) -> None:
+    """Verify rows (n, *shape), in memory or on disk, against a space.
+
+    Raises SpaceError or DataError naming the first row that does not fit.
+    """
+    space.check_shape(values.shape)
+    names = [column.name for column in space.columns] if len(space.columns) > 1 else []
+    refuse_nonfinite(values, names)
+    for start, chunk in chunks(values):
+        try:
+            space.check(chunk)
+        except SpaceError as error:
+            raise _counted_from(start, error) from None
+
+
+def _counted_from(start: int, error: SpaceError) -> SpaceError:
+    """The error with the row counted from the first row of all: the space saw one chunk."""
+    given = re.sub(r"^row (\d+)", lambda found: f"row {start + int(found[1])}", error.given)
+    return SpaceError(error.wrong, given, error.do)
+
+
+def _open(source: Any, space: Space | None, split: Sequence[float] | None, seed: int, memory: int) -> Example:
+    if isinstance(source, str) and source in EXAMPLES:
+        return load_example(source, split, seed)
+    return Example(open_source(source, memory, None if space is None else space.shape))
+
+
+def _understand(
+    opened: Source | Table, space: Space | None, kinds: Kinds, drop: list[str]
+) -> tuple[Source, Space, tuple[str, ...]]:
+    """Numbers, their space, and notes: the columns are encoded, and the space inferred or checked."""
+    if isinstance(opened, Table):
+        table = opened.without(drop)
+        found = table.conform(space) if space else table.infer(_check_kinds(kinds, table.names))
+    elif drop:
+        raise UsageError(
+            "arrays and images have no column names to drop", f"got drop={drop}", "slice the array first"
+        )
+    else:
+        found = opened
+    if min(found.values.shape) == 0:
+        raise _empty()
+    if space is not None:
+        check_rows(found.values, space)
+        return found, space, ()
+    if found.fields is not None:
+        return found, *table_space(found.values, found.fields, kinds)
+    return found, *array_space(found.values, kinds)
+
+
+def _as_they_are(source: Rows, space: Space | None, kinds: Kinds, drop: list[str]) -> Rows:
+    if kinds is not None or drop:
+        raise UsageError(
+            "Rows are ready already", "got kinds or drop too", "pass them where the rows are made"
+        )
+    if space is not None and space != source.space:
+        raise SpaceError(
+            "these rows live in another space",
+            f"got {source.space} for {space}",
+            "read the rows again with space=",
+        )
+    return source
+
+
+def _count(opened: Source | Table) -> int:
+    n = opened.rows if isinstance(opened, Table) else len(opened.values)
+    if n == 0:
+        raise _empty()
+    return n
+
+
+def _empty() -> DataError:
+    return DataError("expected rows", "got empty data", "check what was read or selected")
+
+
+def _take(values: ArrayLike, part: NDArray[np.intp]) -> ArrayLike:
+    return values[part] if isinstance(values, np.ndarray) else Part(values, part)
+
+
+def _copies_note(hashes: NDArray[np.uint64], parts: Sequence[NDArray[np.intp]], n: int) -> tuple[str, ...]:
+    copies = count_copies(hashes, parts[0], parts[2])
+    if not copies:
+        return ()
+    among = f" among the first {MOST_HASHED:,} rows" if n > len(hashes) else ""
+    return (
+        f"{copies:,} of {len(parts[2]):,} test rows also are training rows{among}: a model can memorise them",
+    )
+
+
+__all__ = ["DEFAULT_SPLIT", "Rows", "check_rows", "read", "rows"]

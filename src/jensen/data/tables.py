@@ -1,0 +1,297 @@
+"""Tables: any DataFrame through narwhals, CSV and Parquet through pyarrow, all as Arrow batches."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.data.arraylike import ArrayLike, Field, OnDisk, Source
+from jensen.data.encode import encode, find_fields, first_null, refuse_gaps
+from jensen.errors import DataError, SpaceError, nearest
+from jensen.space import Space
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table not yet turned into numbers: its columns, and its rows in batches as often as needed.
+
+    `path` and `memory` are set where the table is a Parquet file too large to hold.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    types: tuple[Any, ...]
+    rows: int
+    batches: Callable[[Sequence[str]], Iterable[Any]]
+    notes: tuple[str, ...] = ()
+    path: Path | None = None
+    memory: int = 0
+
+    def without(self, drop: Sequence[str]) -> Table:
+        """The table without some columns. Raises DataError for unknown ones, naming the nearest."""
+        for name in drop:
+            if name not in self.names:
+                raise DataError("unknown column to drop", f"got {name!r}", nearest(name, self.names))
+        kept = [i for i, name in enumerate(self.names) if name not in drop]
+        if not kept:
+            raise DataError("expected at least one column", "all were dropped", "drop fewer")
+        return replace(
+            self, names=tuple(self.names[i] for i in kept), types=tuple(self.types[i] for i in kept)
+        )
+
+    def infer(self, kinds: dict[str, str]) -> Source:
+        """The rows as numbers, with the encoding of each column found by looking at all of it."""
+        fields = find_fields(self.names, self.types, self.batches(self.names), kinds)
+        return Source(self.name, self._values(fields), fields, self.notes)
+
+    def conform(self, space: Space) -> Source:
+        """The rows as numbers of a known space: columns are matched by name where the space has names.
+
+        Raises SpaceError for extra and for missing columns, DataError for gaps and unknown labels.
+        """
+        named = len(space.columns) == space.dims and all(column.name for column in space.columns)
+        if named:
+            self._match([column.name for column in space.columns])
+            fields = tuple(Field(column.name, column.labels) for column in space.columns)
+        else:
+            space.check_shape((self.rows, len(self.names)))
+            labels = [space.column(site).labels for site in range(space.dims)]
+            fields = tuple(Field(name, some) for name, some in zip(self.names, labels, strict=True))
+        self._refuse_gaps([one.name for one in fields])
+        return Source(self.name, self._values(fields), fields, self.notes)
+
+    def _match(self, wanted: list[str]) -> None:
+        missing = [name for name in wanted if name not in self.names]
+        if missing:
+            raise SpaceError(
+                f"the table lacks the columns {', '.join(map(repr, missing[:10]))}",
+                f"got {', '.join(map(repr, self.names[:20]))}",
+                nearest(missing[0], self.names),
+            )
+        extra = [name for name in self.names if name not in wanted]
+        if extra:
+            raise SpaceError(
+                f"the table has columns that the space does not know: {', '.join(map(repr, extra[:10]))}",
+                f"got {len(self.names)} columns for {len(wanted)}",
+                f"drop what is not part of a row, such as the label: pass drop={extra[0]!r}"
+                if len(extra) == 1
+                else f"drop what is not part of a row: pass drop={extra[:10]!r}",
+            )
+
+    def _refuse_gaps(self, names: list[str]) -> None:
+        gaps: dict[str, list[int]] = {}
+        start = 0
+        for batch in self.batches(names):
+            for name in names:
+                values = batch.column(name)
+                if values.null_count:
+                    gaps.setdefault(name, [0, start + first_null(values)])[0] += values.null_count
+            start += batch.num_rows
+        refuse_gaps(gaps, self.rows)
+
+    def _values(self, fields: tuple[Field, ...]) -> ArrayLike:
+        if self.path is not None:
+            return ParquetRows(self.path, fields, self.memory)
+        blocks, start = [], 0
+        for batch in self.batches([one.name for one in fields]):
+            blocks.append(encode(batch, fields, start))
+            start += batch.num_rows
+        return np.concatenate(blocks) if blocks else np.empty((0, len(fields)))
+
+
+class ParquetRows(OnDisk):
+    """Rows (n, d) of a Parquet file, decoded one row group at a time; the last few groups are kept.
+
+    Raises DataError when one row group alone does not fit into `memory` bytes.
+    """
+
+    def __init__(self, path: Path, fields: tuple[Field, ...], memory: int) -> None:
+        self.path, self.fields = path, fields
+        with reading(path), _parquet(path) as file:
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        self.ends = np.cumsum(sizes)
+        self.shape, self.dtype = (int(self.ends[-1]), len(fields)), np.dtype(np.float64)
+        self.block = int(max(sizes))
+        group_bytes = self.block * len(fields) * 8
+        if group_bytes > memory:
+            raise DataError(
+                f"a row group of {path} does not fit into memory={memory} bytes",
+                f"got {self.block} rows in one group, {group_bytes} bytes",
+                "write the file with a smaller row_group_size, or raise memory",
+            )
+        self._keep = max(1, memory // 4 // group_bytes)
+        self._groups: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
+
+    def read(self, rows: NDArray[np.intp]) -> NDArray[Any]:
+        out = np.empty((len(rows), self.shape[1]))
+        groups = np.searchsorted(self.ends, rows, side="right")
+        for group in np.unique(groups).tolist():
+            first, last = np.searchsorted(groups, [group, group + 1])
+            begin = int(self.ends[group - 1]) if group else 0
+            out[first:last] = self._group(group, begin)[rows[first:last] - begin]
+        return out
+
+    def _group(self, group: int, begin: int) -> NDArray[np.float64]:
+        if group in self._groups:
+            self._groups.move_to_end(group)
+            return self._groups[group]
+        while len(self._groups) >= self._keep:
+            self._groups.popitem(last=False)
+        with reading(self.path), _parquet(self.path) as file:
+            table = file.read_row_group(group, columns=[one.name for one in self.fields], use_threads=False)
+        self._groups[group] = encode(table, self.fields, begin)
+        return self._groups[group]
+
+
+def from_frame(frame: Any, name: str = "table") -> Table:
+    """A DataFrame of any library that narwhals knows (pandas, polars, pyarrow, ...).
+
+    Raises DataError for a column of mixed types.
+    """
+    import narwhals as nw
+    import pyarrow as pa
+
+    known = nw.from_native(frame)
+    if isinstance(known, nw.LazyFrame):
+        known = known.collect()
+    try:
+        table = known.to_arrow()
+    except (pa.ArrowException, TypeError) as error:
+        raise _mixed_error(known, error) from error
+    return _from_arrow(name, table)
+
+
+def is_frame(source: Any) -> bool:
+    """Whether narwhals knows this object as a DataFrame."""
+    import narwhals as nw
+
+    known = nw.from_native(source, pass_through=True)
+    return isinstance(known, (nw.DataFrame, nw.LazyFrame))
+
+
+def from_csv(path: Path, memory: int) -> Table:
+    """A CSV file with a header; commas, semicolons, tabs or bars are told apart by the first line.
+
+    A first line of numbers alone is data, and the columns are then called f0, f1, ... Raises DataError for
+    ragged lines.
+    """
+    import pyarrow.csv as csv
+
+    with reading(path):
+        with _plain_text(path) as file:
+            first = file.readline()
+        delimiter = max(",;\t|", key=first.count)
+        headed = not all(_number(cell) for cell in first.strip().split(delimiter)) or not first.strip()
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(autogenerate_column_names=not headed, use_threads=False),
+            parse_options=csv.ParseOptions(delimiter=delimiter),
+            # only an empty cell is a gap: a written 'n/a' shall be named, not guessed at
+            convert_options=csv.ConvertOptions(null_values=[""], strings_can_be_null=True),
+        )
+    notes: list[str] = []
+    if not headed:
+        notes.append("the first line holds numbers, so the columns are called f0, f1, ...")
+    if delimiter != "," and delimiter in first:
+        notes.append(f"columns are separated by {delimiter!r}")
+    if path.stat().st_size > memory:
+        notes.append("a CSV file is read whole; convert it to Parquet to stream it")
+    return replace(_from_arrow(path.name, table), notes=tuple(notes))
+
+
+def from_parquet(path: Path, memory: int) -> Table:
+    """A Parquet file; it stays on disk when its rows as float64 exceed `memory` bytes."""
+    with reading(path), _parquet(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    names = tuple(name for name in schema.names if not name.startswith("__index_level_"))
+    large = rows * len(names) * 8 > memory
+    notes = ("larger than memory: read from disk by row group",) if large else ()
+
+    def batches(columns: Sequence[str]) -> Iterator[Any]:
+        with reading(path), _parquet(path) as file:
+            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False)
+
+    types = tuple(schema.field(name).type for name in names)
+    table = Table(path.name, _unique(names), types, rows, batches, notes)
+    return replace(table, path=path, memory=memory) if large else table
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while reading a table's file into a DataError that names the file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read as a table", str(error).split("\n")[0], "check or copy the file again"
+        ) from error
+
+
+def _parquet(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, pre_buffer=False)
+
+
+def _plain_text(path: Path) -> Any:
+    import gzip
+
+    opener = gzip.open if path.suffix == ".gz" else open
+    return opener(path, "rt", encoding="utf-8-sig", newline="", errors="replace")
+
+
+def _from_arrow(name: str, table: pa.Table) -> Table:
+    names = [column for column in table.column_names if not column.startswith("__index_level_")]
+    types = tuple(table.schema.field(i).type for i, c in enumerate(table.column_names) if c in names)
+    unique = _unique(names)
+    return Table(name, unique, types, table.num_rows, lambda columns: [table.select(list(columns))])
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        raise DataError("expected columns", "got a table without any", "check what was read")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError("column names must differ", f"got {twice[0]!r} more than once", "rename one of them")
+    return tuple(names)
+
+
+def _mixed_error(frame: Any, error: Exception) -> DataError:
+    """Find the column and row where a column of Python objects changes type."""
+    for name in frame.columns:
+        known = [(row, value) for row, value in enumerate(frame[name].to_list()) if value is not None]
+        odd = [(row, value) for row, value in known if isinstance(value, str) != isinstance(known[0][1], str)]
+        if odd:
+            (row, value), (odd_row, odd_value) = known[0], odd[0]
+            return DataError(
+                f"column {name!r} mixes texts and numbers",
+                f"row {row} holds {value!r}, row {odd_row} holds {odd_value!r}",
+                "make the column all numbers or all texts",
+            )
+    return DataError(
+        "the table cannot be read", str(error).split("\n")[0], "use columns of one plain type each"
+    )
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell.strip().strip('"'))
+    except ValueError:
+        return False
+    return True

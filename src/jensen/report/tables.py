@@ -1,0 +1,89 @@
+"""The comparison in a terminal, in colour or as plain text for pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jensen.report.numbers import aligned
+from jensen.report.ranking import Record, Row, legend, level, ranked
+from jensen.report.words import order_line, split_orders
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEADINGS = ("model", "log-likelihood, nats/row", "bits/dim", "parameters", "fit seconds", "rows/s")
+LEFT = 3  # the first columns read from the left: names, and cells that are aligned by themselves
+
+
+def terminal_table(record: Record) -> Table:
+    """The table for a colour terminal, with signs, intervals and what they mean below it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = ranked(record)
+    table = Table(
+        title=Text(f"{record['title']}, held-out rows"),
+        caption=Text("\n".join(_notes(record, rows))),
+        title_justify="left",
+        caption_justify="left",
+    )
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(
+            Text(heading), justify="left" if place < LEFT else "right", no_wrap=place > 0, overflow="fold"
+        )
+    for row, cells in zip(rows, _cells(rows), strict=True):
+        style = "" if row.log_likelihood is not None else "dim"
+        table.add_row(*(Text(_clean(cell), style="bold" if not n else style) for n, cell in enumerate(cells)))
+    return table
+
+
+def plain_table(record: Record) -> str:
+    """The same table as aligned text without colour."""
+    rows = ranked(record)
+    lines = [list(HEADINGS), *([_clean(cell) for cell in cells] for cells in _cells(rows))]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(HEADINGS))]
+    padded = [
+        "  ".join(_pad(cell, width, n) for n, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    ]
+    padded.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(line.rstrip() for line in [*padded, *_notes(record, rows)])
+
+
+def order_lines(record: Record) -> list[str]:
+    """Proven orders first, such as `made > independent by 12.3 nats [10.1, 14.5]`, then the undecided pairs."""
+    proven, undecided = split_orders(record)
+    return [_clean(order_line(order, record)) for order in [*proven, *undecided]]
+
+
+def _cells(rows: Sequence[Row]) -> list[list[str]]:
+    short = ["cannot" if row.why_not.startswith("cannot") else row.why_not for row in rows]
+    columns = [
+        [row.name for row in rows],
+        aligned([row.log_likelihood for row in rows], short),
+        aligned([row.bits_per_dim for row in rows], short),
+        [row.parameters_text or "-" for row in rows],
+        [row.seconds_text or "-" for row in rows],
+        aligned([row.sample_rate for row in rows], [row.why_no_rate for row in rows]),
+    ]
+    return [list(cells) for cells in zip(*columns, strict=True)]
+
+
+def _notes(record: Record, rows: Sequence[Row]) -> list[str]:
+    signs = "; ".join(f"{sign} {meaning}" for sign, meaning in legend(record))
+    notes = [signs] if signs else []
+    if level(record):
+        notes.append(f"[..] {level(record)} intervals, rows like these, these weights")
+    notes += [f"{row.name}: {row.why_not}" for row in rows if row.log_likelihood is None]
+    notes += [f"{row.name}: its numbers are a {row.measure}" for row in rows if row.measure]
+    return [_clean(note) for note in notes]
+
+
+def _pad(cell: str, width: int, place: int) -> str:
+    return f"{cell:<{width}}" if place < LEFT else f"{cell:>{width}}"
+
+
+def _clean(text: str) -> str:
+    # a name may hold a line break or a terminal's escape code
+    return "".join(c if c.isprintable() else " " for c in text)
