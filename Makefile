@@ -6,7 +6,7 @@
 export OMP_WAIT_POLICY ?= PASSIVE
 
 demo: .venv/.ready
-	.venv/bin/jensen compare digits --overwrite --report report/digits.html
+	.venv/bin/jensen compare digits --steps 600 --seconds 60 --overwrite
 
 test: .venv/.ready
 	.venv/bin/python -m pytest -q -n 2 tests

@@ -6,7 +6,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from jensen.model import Can, abilities
 from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Answer, Kind, Order, Quantity, Scores, order
-from jensen.train import Moment
+from jensen.train import Moment, Watch
 
 SHOWN = 100
 """Rows sampled from every model, for the pictures and the sampling rate."""
@@ -308,8 +308,11 @@ def _strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
     return said
 
 
-def _relay(tell: Stage, title: str) -> Callable[[Moment], None]:
-    return lambda moment: tell(title, "fit", moment)
+def _relay(tell: Stage, title: str) -> Watch:
+    def watch(moment: Moment) -> None:
+        tell(title, "fit", moment)
+
+    return watch
 
 
 def _silent(model: str, stage: str, moment: Moment | None = None) -> None:

@@ -72,9 +72,10 @@ class Feed:
         """(first step, epoch, number, indices) of the shards on disk, from the one that holds step `start`."""
         row_bytes = int(np.prod(self.rows.shape[1:])) * 8
         rows_a_shard = max(SHARD_BYTES // row_bytes, self.batch)
+        block = getattr(self.rows, "block", None)  # rows that the file stores together, read together
         step = 0
         for epoch in count():
-            for number, index in enumerate(shards(len(self.rows), rows_a_shard, self.seed, epoch)):
+            for number, index in enumerate(shards(len(self.rows), rows_a_shard, self.seed, epoch, block)):
                 size = max(len(index) // self.batch, 1)
                 if step + size > start:
                     yield step, epoch, number, index

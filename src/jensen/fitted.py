@@ -88,13 +88,16 @@ class Fitted:
         """Log-likelihoods of `rows` in nats, in the user's own units, with their kind.
 
         `rows`: anything `jensen.rows` reads, in the space the model was fitted in; a Rows stands for its held-out
-        part. `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
+        part, anything else for all its rows (the scores' `how` says when training rows are among them). `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
         when the rows do not fit, Cannot when the model has no likelihood.
         """
         source = read(rows, self.space)
         values, kind, how = log_likelihood(self.model, self.codec, source, k=k, seed=seed, watch=watch)
         how = {"model": self.name, "codec": type(self.codec).__name__, **how}
-        return Scores(values, kind, self.space.measure, self.space.dims, hash_rows(source), how=how)
+        scored = hash_rows(source)
+        if scored == self.record.get("data", {}).get("hash"):
+            how["seen"] = "the model was fitted on a part of these rows"
+        return Scores(values, kind, self.space.measure, self.space.dims, scored, how=how)
 
     def embed(self, rows: Any) -> NDArray[Any]:
         """Features (n, d) of rows. Raises Cannot when the model does not embed."""

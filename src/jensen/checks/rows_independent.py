@@ -47,7 +47,7 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     if bad:
         text = f"a row's value depends on its batch: {'; '.join(bad)} of itself"
     else:
-        text = f"{names} of {len(x)} rows: the same in another order, alone and beside other rows, within {worst:.1g}"
+        text = f"{names} of {len(x)} rows: the same in another order, alone and beside other rows within {worst:.1g}"
         text += {False: "; proven by taint", True: "; taint cannot exclude a link", None: ""}[mixes]
     return Verdict(NAME, not bad, f"{text}; {_in_training(module, x, other, seed)}", {"largest_gap": worst})
 
@@ -96,10 +96,18 @@ def _gap(
         else []
     )
     if not companions_only:
-        gaps.append(_difference(base, torch.cat([_quietly(function, row, seed) for row in x.split(1)])))
+        gaps.append(_alone(function, x, base, seed))
         gaps.append(_difference(base, _quietly(function, x.flip(0), seed).flip(0)))
         gaps.append(_difference(base, _quietly(function, torch.cat([x, other]), seed)[: len(x)]))
     return max(gaps, default=0.0), 1e-9 if base.dtype == torch.float64 else 1e-4
+
+
+def _alone(function: Callable[[Tensor], Tensor], x: Tensor, base: Tensor, seed: int) -> float:
+    """The largest difference to rows on their own; 0 where a single row is refused, for the other batches to decide."""
+    try:
+        return _difference(base, torch.cat([_quietly(function, row, seed) for row in x.split(1)]))
+    except (RuntimeError, ValueError):
+        return 0.0
 
 
 def _as(module: nn.Module, x: Tensor) -> Tensor:

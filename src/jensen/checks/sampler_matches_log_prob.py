@@ -102,7 +102,8 @@ def _real(model: Any, seed: int, prefix: str) -> Verdict:
         )
     cut = torch.linspace(0.005, 0.995, 41 if d == 1 else 13, dtype=torch.float64)
     edges = [pilot[:, axis].quantile(cut) for axis in range(d)]
-    exact = precise(model, lambda m: m.log_prob(pilot[:2].reshape(2, *model.space.shape)))
+    first = pilot[:2].reshape(2, *model.space.shape).to(device_of(model))
+    exact = precise(model, lambda m: m.log_prob(first))
 
     def log_prob(z: Tensor) -> Tensor:
         z = z.reshape(-1, *model.space.shape).to(device_of(exact), float_type(exact))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,8 +25,12 @@ class Verdict:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {"check": self.name, "holds": self.holds, "evidence": self.evidence, **self.details}
+        """Plain JSON types; a number that is not finite becomes None."""
+        details = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in self.details.items()
+        }
+        return {"check": self.name, "holds": self.holds, "evidence": self.evidence, **details}
 
 
 def both(first: bool | None, second: bool | None) -> bool | None:

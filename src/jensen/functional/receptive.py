@@ -22,6 +22,7 @@ from jensen.functional.taint_context import following
 
 Forward = Callable[[Tensor], Tensor]
 Position = int | Sequence[int | slice | None]
+CHECKED = 8  # inputs that are also changed, one at a time, as a check of the proof
 CELLS = (
     2**22
 )  # slots times elements of the largest tensor in one run: bounds memory, and stays near the caches

@@ -36,7 +36,7 @@ class MADE(Model):
         *,
         order: Sequence[int] | None = None,
         skip: bool = True,
-        dropout: float = 0.0,
+        dropout: float = 0.2,
         inputs: str | None = None,
         head: str | None = None,
     ) -> None:

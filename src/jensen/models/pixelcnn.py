@@ -31,12 +31,12 @@ class PixelCNN(Model):
     def __init__(
         self,
         space: Space,
-        channels: int = 48,
+        channels: int = 32,
         layers: int = 5,
         *,
         kernel: int = 7,
         block_kernel: int = 3,
-        dropout: float = 0.0,
+        dropout: float = 0.2,
         inputs: str | None = None,
         head: str | None = None,
     ) -> None:

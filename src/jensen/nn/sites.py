@@ -13,8 +13,8 @@ from jensen.space import Space
 class SiteInput(nn.Module):
     """Indices (n, *shape) -> features (n, *shape, size): `scaled` to [-1, 1], or `onehot`.
 
-    The default is one-hot up to 32 levels and for categories, scaled above: measured on 17-level digits, one-hot
-    inputs are worth about a hundredth of a nat a site; on 256 levels they cost more than they bring.
+    The default is one-hot for categories and scaled for levels and bits. Measured on 1,150 rows of 17-level digits:
+    MADE with scaled inputs is better by 5 nats a row than with one-hot ones, which it overfits.
     """
 
     span: Tensor
@@ -23,7 +23,7 @@ class SiteInput(nn.Module):
         super().__init__()
         levels = space.levels_by_site()
         if inputs is None:
-            inputs = "onehot" if space.kind == "categorical" or 2 < max(levels) <= 32 else "scaled"
+            inputs = "onehot" if any(column.kind == "categorical" for column in space.columns) else "scaled"
         if inputs not in ("onehot", "scaled"):
             raise UsageError("unknown input features", f"got {inputs!r}", "use 'scaled' or 'onehot'")
         self.onehot = inputs == "onehot"

@@ -1,0 +1,179 @@
+"""`jensen compare`: several models on the same held-out rows, and a report."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jensen.cli import options
+from jensen.cli.failures import command_line
+from jensen.cli.output import base_name, describe, emit, make_parent, refuse_taken_file
+from jensen.cli.progress import open_progress
+from jensen.cli.verb import verb
+from jensen.cli.wording import folded
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+
+    from jensen.comparison import Comparison
+    from jensen.fitted import Fitted
+
+EXAMPLES = (
+    "jensen compare digits --seconds 20",
+    "jensen compare mine.csv --models independent,mixture --runs runs/mine --report report/mine.html",
+)
+
+
+@verb("compare", examples=EXAMPLES, listing=options.LISTING)
+@click.argument("rows", metavar="ROWS")
+@click.option(
+    "--models", metavar="A,B,C", help="Models to fit.  [default: what suits the rows, unless --runs is given]"
+)
+@click.option(
+    "--runs", multiple=True, metavar="DIR", help="A run of jensen fit to take part. May be repeated."
+)
+@options.steps
+@options.seconds
+@options.seed("Seed of the fits, the samples and the noise; the split of the rows stays the same.")
+@options.draws
+@click.option(
+    "--report", metavar="FILE.html", help="Where to write the report.  [default: report/<rows>.html]"
+)
+@options.overwrite
+@options.device
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the loop (batch, rate, patience, ...) for all models. Arguments of one model: fit it with jensen "
+    "fit and pass --runs.",
+)
+@options.kinds
+@options.drop
+@options.threads
+@options.quiet
+@options.as_json
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    rows: str,
+    models: str | None,
+    runs: tuple[str, ...],
+    steps: int | None,
+    seconds: float | None,
+    seed: int,
+    k: int,
+    report: str | None,
+    overwrite: bool,
+    device: str,
+    settings: tuple[str, ...],
+    kinds: tuple[str, ...],
+    drop: tuple[str, ...],
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Fit models to ROWS, score all of them on the same held-out rows, and print what that proves.
+
+    The budget is that of each model. An order of two models is printed only where the paired differences prove it. Ends
+    by naming the report: one HTML file that opens offline.
+    """
+    from jensen.cli.start import start_torch
+
+    path = Path(report or f"report/{base_name(rows)}.html")
+    refuse_taken_file(path, overwrite)
+    start_torch(threads)
+    import jensen
+
+    plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
+    chosen = _chosen(options.parse_names(models), runs)
+    data = options.read_rows(rows, kinds, drop)
+    describe(data, as_json, quiet)
+    with open_progress(quiet) as progress:
+        result = jensen.compare(
+            chosen,
+            data,
+            seed=seed,
+            plan=plan,
+            k=k,
+            device=device,
+            command=command_line(ctx),
+            watch=progress.stage,
+        )
+    make_parent(path)
+    result.to_html(path, overwrite=overwrite)
+    if as_json:
+        emit({**result.to_dict(), "report": str(path)})
+    else:
+        _print(result, path)
+
+
+def _chosen(names: Sequence[str] | None, runs: Sequence[str]) -> dict[str, str | Fitted] | None:
+    """Titles and what stands behind them; None for the default line-up. Unknown names and broken runs raise here."""
+    if names is None and not runs:
+        return None
+    import jensen
+    from jensen.models import model_class
+
+    chosen: dict[str, str | Fitted] = {}
+    for name in names or []:
+        model_class(name)
+        chosen[_free(name, chosen)] = name
+    for run in runs:
+        chosen[_free(Path(run).name or run, chosen)] = jensen.load(run)
+    return chosen
+
+
+def _free(title: str, taken: dict[str, Any]) -> str:
+    """A title that nobody has yet."""
+    numbered = (f"{title}-{number}" for number in itertools.count(2))
+    return title if title not in taken else next(name for name in numbered if name not in taken)
+
+
+def _print(result: Comparison, path: Path) -> None:
+    from jensen.report.tables import order_lines, plain_table
+
+    record = result.to_dict()
+    if sys.stdout.isatty():
+        _draw(record)
+    else:
+        click.echo(plain_table(record))
+    lines = order_lines(record)
+    if lines:
+        click.echo(f"\nOrders at level {record['order_level']:g}, {record['orders_note']}:")
+    for line in lines:
+        colour = None if line.startswith("undecided") else "green"
+        click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
+    click.echo(f"\nreport: {click.style(str(path), bold=True)}")
+
+
+def _draw(record: dict[str, Any]) -> None:
+    """The table in a terminal; where it is too narrow the last columns stay in the report."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+
+    from jensen.report.tables import terminal_table
+
+    console, table = Console(), terminal_table(record)
+    table.box, table.pad_edge, table.padding = SIMPLE_HEAD, False, (0, 1)
+    table.columns[0].no_wrap = True
+    hidden = 0
+    while (
+        len(table.columns) > 2 and console.measure(table, options=_unbounded(console)).maximum > console.width
+    ):
+        table.columns.pop()
+        hidden += 1
+    console.print(table)
+    if hidden:
+        console.print(f"{hidden} more columns in the report, or in a wider terminal", style="dim")
+
+
+def _unbounded(console: Console) -> ConsoleOptions:
+    """Options under which a table says how wide it would like to be."""
+    return console.options.update(width=10_000)

@@ -1,0 +1,65 @@
+"""A module from the user's own file. This executes the file."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from jensen.errors import UsageError, nearest
+
+
+def make(file: str, factory: str) -> Any:
+    """Execute `file` and call `factory()` for the module; a module that lies there ready is taken as it is.
+
+    Raises UsageError when the file or the name is missing, and when either breaks, with its own error.
+    """
+    from torch import nn
+
+    module = _execute(Path(file))
+    if not hasattr(module, factory):
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise UsageError(f"{file} has no {factory}", f"got {file}:{factory}", nearest(factory, names))
+    made = getattr(module, factory)
+    if not isinstance(made, nn.Module):
+        if not callable(made):
+            raise UsageError(
+                f"{factory} makes no module", f"got {type(made).__name__}", "name a function or a class"
+            )
+        try:
+            made = made()
+        except Exception as error:
+            raise _broken(f"{factory}() of {file} broke", error, "it is called without arguments") from error
+    if not callable(made):
+        raise UsageError(
+            f"{factory}() makes no module",
+            f"got {type(made).__name__}",
+            "return a torch module, or a function of a batch",
+        )
+    return made
+
+
+def _execute(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError("no such file", f"got {path}", "check the path")
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    # as `python FILE.py` does, so that the file finds its neighbours
+    sys.path.insert(0, str(path.absolute().parent))
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise _broken(f"{path} cannot be executed", error, "repair it first") from error
+    return module
+
+
+def _broken(wrong: str, error: Exception, do: str) -> UsageError:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return UsageError(
+        wrong, f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})", do
+    )

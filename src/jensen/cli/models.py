@@ -1,0 +1,139 @@
+"""`jensen models`: the catalogue."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jensen.cli import options
+from jensen.cli.output import emit, pairs
+from jensen.cli.verb import verb
+from jensen.cli.wording import folded
+
+if TYPE_CHECKING:
+    from jensen.model import Model
+    from jensen.space import Space
+
+KINDS = ("binary", "levels", "categorical", "real", "mixed")
+
+
+@verb("models", examples=["jensen models pixelcnn"])
+@click.argument("name", metavar="[NAME]", required=False)
+@options.as_json
+def models(name: str | None, as_json: bool) -> None:
+    """The models there are: what they are, the rows they take, what they can do, their arguments."""
+    from jensen.cli.start import start_torch
+
+    start_torch(1)
+    from jensen.models import CATALOGUE, model_class
+
+    facts = [_facts(one, model_class(one)) for one in ([name] if name else CATALOGUE)]
+    if as_json:
+        emit(facts[0] if name else facts)
+        return
+    for place, one in enumerate(facts):
+        if place:
+            click.echo()
+        _print(one)
+    if name:
+        click.echo(f"\n{facts[0]['doc']}\n\nFit it: jensen fit ROWS --model {name} --set KEY=VALUE")
+    else:
+        click.echo("\nMore on one of them: jensen models NAME")
+
+
+def _facts(name: str, cls: type[Model]) -> dict[str, Any]:
+    doc = inspect.cleandoc(cls.__doc__ or "")
+    about, _, rest = doc.partition("\n\n")
+    parameters = [p for p in inspect.signature(cls).parameters.values() if p.name != "space"]
+    return {
+        "name": name,
+        "about": " ".join(about.split()),
+        "accepts": [kind for kind in KINDS if kind in cls.accepts],
+        "by_bound": _bounded(cls),
+        "can": _abilities(cls),
+        "arguments": [
+            {
+                "name": p.name,
+                "default": None if p.default is p.empty else p.default,
+                "type": str(p.annotation),
+            }
+            for p in parameters
+        ],
+        "doc": rest,
+    }
+
+
+def _images() -> dict[str, Space]:
+    """A small space of each kind, that of images: every model takes it if it takes the kind."""
+    from jensen.space import Column, Space
+
+    shape = (1, 4, 4)
+    return {
+        "binary": Space.binary(shape),
+        "levels": Space.levels(shape, 3),
+        "categorical": Space(shape, (Column("categorical", 3),)),
+        "real": Space.real(shape),
+    }
+
+
+def _abilities(cls: type[Model]) -> list[str]:
+    """What an instance of the class can do; it may depend on the instance, so that a small one is made."""
+    from jensen.errors import JensenError
+    from jensen.model import abilities
+
+    for kind, space in _images().items():
+        if kind in cls.accepts:
+            try:
+                return list(abilities(cls(space).can))
+            except JensenError:
+                continue
+    return []
+
+
+def _bounded(cls: type[Model]) -> list[str]:
+    """Kinds of rows whose score is a bound, because a codec with noise brings them to the model."""
+    import torch
+
+    from jensen.codec import codec_for
+    from jensen.errors import SpaceError
+    from jensen.quantity import Kind
+
+    found = []
+    for kind, space in _images().items():
+        try:
+            codec = codec_for(
+                cls.accepts, space, torch.arange(2).repeat(4, 8).reshape(4, *space.shape).float()
+            )
+        except SpaceError:
+            continue
+        if codec.kind is not Kind.EXACT:
+            found.append(kind)
+    return found
+
+
+def _print(facts: dict[str, Any]) -> None:
+    click.echo(
+        f"{click.style(facts['name'], bold=True)}: {folded(facts['about'], len(facts['name']) + 2, sys.stdout)}"
+    )
+    given = ", ".join(f"{one['name']}={_value(one['default'])}" for one in facts["arguments"])
+    bounded = f"; by a lower bound {', '.join(facts['by_bound'])}" if facts["by_bound"] else ""
+    pairs(
+        [
+            ("rows", ", ".join(facts["accepts"]) + bounded),
+            ("can", ", ".join(facts["can"])),
+            ("set", folded(given or "nothing", 8, sys.stdout)),
+        ]
+    )
+
+
+def _value(default: Any) -> str:
+    """A default as --set would take it."""
+    import json
+
+    try:
+        return json.dumps(default)
+    except TypeError:
+        return str(default)

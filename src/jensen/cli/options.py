@@ -1,0 +1,170 @@
+"""Options that several verbs share, and what their texts mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from jensen.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from jensen.data import Rows
+    from jensen.plan import Plan
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# the same words as jensen.data.examples.EXAMPLES, which would import scikit-learn's neighbours for the help
+EXAMPLES = (
+    ("digits", "1,797 handwritten digits, 1x8x8, 17 levels"),
+    ("photos", "8x8 colour patches of two photographs, 3x8x8, 256 levels"),
+    (
+        "patches",
+        "8x8 grey patches of the same photographs as 63 real numbers, a benchmark of density estimation",
+    ),
+    ("breast_cancer", "569 tumours, 30 real columns"),
+    ("diabetes", "442 patients, 10 columns, one of them binary"),
+    ("iris", "150 flowers, 4 real columns on a lattice of 0.1"),
+    ("wine", "178 wines, 13 real columns"),
+)
+LISTING = (("Examples of ROWS that are bundled", EXAMPLES),)
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, errors included."
+)
+quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads for torch, else OMP_NUM_THREADS, else every core up to 8.",
+)
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+device = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+steps = click.option("--steps", type=int, help="Budget in steps.  [default: 2000, unless --seconds is given]")
+seconds = click.option(
+    "--seconds", type=float, help="Budget in seconds; with --steps too, whichever ends first."
+)
+draws = click.option("-k", default=64, help="Draws where the number is a bound: more is tighter.")
+kinds = click.option(
+    "--kinds",
+    multiple=True,
+    metavar="[COLUMN=]KIND",
+    help="real, levels, binary or categorical, for a column or for all. May be repeated.",
+)
+drop = click.option(
+    "--drop",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column that is no part of a row, such as a label. May be repeated.",
+)
+
+
+def seed(what: str) -> Callable[[Function], Function]:
+    """The option --seed, with what it decides."""
+    return click.option("--seed", default=0, help=what)
+
+
+def read_rows(source: str, kinds: Sequence[str], drop: Sequence[str]) -> Rows:
+    """The rows of a source, split by the seed 0 whatever --seed says: all runs hold the same rows out."""
+    import jensen
+
+    return jensen.rows(source, kinds=parse_kinds(kinds), drop=drop)
+
+
+def parse_kinds(texts: Sequence[str]) -> str | dict[str, str] | None:
+    """One kind for all columns, or kinds by column.
+
+    >>> parse_kinds(["levels"]), parse_kinds(["a=real", "b=levels"])
+    ('levels', {'a': 'real', 'b': 'levels'})
+    """
+    found = [text.rpartition("=") for text in texts]
+    if not found:
+        return None
+    if len(found) == 1 and not found[0][1]:
+        return found[0][2]
+    wrong = next((text for text, (column, _, _) in zip(texts, found) if not column), None)
+    if wrong is not None:
+        raise UsageError(
+            "one kind for all columns cannot be mixed with others",
+            f"got --kinds {wrong}",
+            "name its column: COLUMN=KIND",
+        )
+    return {column: kind for column, _, kind in found}
+
+
+def parse_shape(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Whole numbers above zero between commas.
+
+    >>> parse_shape("1,5,5", "--input-shape")
+    (1, 5, 5)
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(
+            f"{option} takes whole numbers from 1 on", f"got {text!r}", f"for example {option} 1,5,5"
+        )
+    return tuple(int(part) for part in parts)
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    """Names between commas."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE each: a value is JSON where it can be read so, else a string.
+
+    >>> parse_settings(["hidden=[64, 64]", "head=categorical"])
+    {'hidden': [64, 64], 'head': 'categorical'}
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise UsageError("--set takes KEY=VALUE", f"got {text!r}", "for example --set batch=64")
+        try:
+            found[key.strip()] = json.loads(value)
+        except ValueError:
+            found[key.strip()] = value
+    return found
+
+
+def plan_names() -> list[str]:
+    """The settings of the training loop that --set takes."""
+    from jensen.plan import Plan
+
+    return [field.name for field in fields(Plan) if field.name not in ("steps", "seconds")]
+
+
+def make_plan(steps: int | None, seconds: float | None, settings: Mapping[str, Any]) -> Plan:
+    """The plan of a training. Raises UsageError for a value of another type or out of range."""
+    from jensen.plan import Plan
+
+    whole = {field.name for field in fields(Plan) if field.type == "int"}
+    for name, value in settings.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or (name in whole and value != int(value)):
+            kind = "whole number" if name in whole else "number"
+            raise UsageError(
+                f"{name} is a {kind}", f"got {value!r}", f"pass --set {name}={getattr(Plan, name)}"
+            )
+    typed = {name: int(value) if name in whole else value for name, value in settings.items()}
+    return Plan(steps=steps, seconds=seconds, **typed)
+
+
+def split_settings(texts: Sequence[str], arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of the loop, then those of the model, whose `arguments` are known. Raises UsageError for others."""
+    settings, loop = parse_settings(texts), plan_names()
+    for name in settings:
+        if name in ("steps", "seconds"):
+            raise UsageError("the budget has options of its own", f"got --set {name}", f"pass --{name}")
+        if name not in loop and name not in arguments:
+            raise UsageError("unknown setting", f"got {name!r}", nearest(name, [*loop, *arguments]))
+    mine = {name: value for name, value in settings.items() if name in loop}
+    return mine, {name: value for name, value in settings.items() if name not in loop}

@@ -1,0 +1,143 @@
+"""What verbs print and where they write."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jensen.cli.wording import as_options, folded
+from jensen.errors import Cannot, OutputError
+
+if TYPE_CHECKING:
+    from jensen.quantity import Quantity, Scores
+
+
+def emit(document: Any) -> None:
+    """One JSON document on stdout; a number that is not finite becomes null."""
+    click.echo(json.dumps(_finite(document), indent=2, allow_nan=False))
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values below one another."""
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        click.echo(f"  {click.style(name.ljust(width), dim=True)}  {text}")
+
+
+def shown(quantity: Quantity) -> str:
+    """A number with its sign, unit and interval, and as many digits as the interval can carry."""
+    from jensen.report.numbers import show
+
+    return str(show(quantity.to_dict()))
+
+
+def describe(data: Any, as_json: bool, quiet: bool) -> None:
+    """What the rows are: the beginning of every verb that reads rows. With --json on stderr."""
+    if quiet:
+        return
+    stream = sys.stderr if as_json else sys.stdout
+    first, *others = as_options(data.describe()).splitlines()
+    click.secho(first, bold=True, err=as_json)
+    for line in others:
+        text = folded(line, 4, stream)
+        click.echo(
+            f"  {click.style('note', fg='yellow')}{text[4:]}" if line.startswith("note:") else f"  {text}",
+            err=as_json,
+        )
+    click.echo(err=as_json)
+
+
+def score_numbers(scores: Scores) -> dict[str, Quantity]:
+    """The mean log-likelihood, and for masses its cost in bits per dimension."""
+    found = {"log_likelihood": scores.mean()}
+    if scores.measure == "mass":
+        found["bits_per_dim"] = scores.bits_per_dim.mean()
+    return found
+
+
+def score_lines(scores: Scores) -> list[tuple[str, str]]:
+    """The same numbers for a reader: what is scored, in which measure, on how many rows."""
+    numbers = score_numbers(scores)
+    mean = numbers["log_likelihood"]
+    sure = f" {100 * mean.level:g}% interval," if mean.interval is not None else ""
+    lines = [("log-likelihood", f"{shown(mean)}, a {mean.measure};{sure} {len(scores):,} rows")]
+    if "bits_per_dim" in numbers:
+        lines.append(("cost", shown(numbers["bits_per_dim"])))
+    return lines
+
+
+def score_document(scores: Scores | Cannot) -> dict[str, Any]:
+    """The same numbers as plain JSON types; the reason where there are none."""
+    if isinstance(scores, Cannot):
+        return {"log_likelihood": None, "bits_per_dim": None, "why_not": str(scores)}
+    numbers: Mapping[str, Quantity] = score_numbers(scores)
+    return {
+        name: numbers[name].to_dict() if name in numbers else None
+        for name in ("log_likelihood", "bits_per_dim")
+    }
+
+
+def base_name(source: str) -> str:
+    """A short name for rows, for the names of folders and reports.
+
+    >>> base_name("data/My rows.csv.gz"), base_name("digits"), base_name("photos/")
+    ('My-rows', 'digits', 'photos')
+    """
+    stem = Path(source).name.partition(".")[0]
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem) or "rows"
+
+
+def refuse_taken_folder(folder: Path, allowed: bool) -> None:
+    """Raise OutputError when a run cannot be written to `folder`: asked before the rows are read."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError("a run is a folder", f"{folder} is a file", "choose another name with --out")
+    if folder.is_dir() and any(folder.iterdir()) and not allowed:
+        raise OutputError(
+            "the output folder is not empty",
+            f"got {folder}",
+            "choose another with --out, or pass --overwrite",
+        )
+    _refuse_read_only(folder)
+
+
+def refuse_taken_file(path: Path, overwrite: bool) -> None:
+    """Raise OutputError when `path` cannot be written: asked before the work."""
+    if path.exists() and not overwrite:
+        raise OutputError(
+            "the output exists already", f"got {path}", "choose another name, or pass --overwrite"
+        )
+    _refuse_read_only(path)
+
+
+def _refuse_read_only(path: Path) -> None:
+    """Raise OutputError when the nearest folder above that exists cannot be written to."""
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise OutputError(f"{path} cannot be written", f"{parent} cannot hold it", "choose another place")
+
+
+def make_parent(path: Path) -> None:
+    """Make the folder of an output file. Raises OutputError when that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            "cannot make the folder of the output", f"{path.parent}: {error.strerror}", "choose another place"
+        ) from None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

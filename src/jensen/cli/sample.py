@@ -1,0 +1,113 @@
+"""`jensen sample`: rows drawn from a run."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jensen.cli import options
+from jensen.cli.output import emit, refuse_taken_file
+from jensen.cli.progress import open_progress
+from jensen.cli.verb import verb
+from jensen.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jensen.space import Space
+
+PRINTED = 100_000
+"""Numbers that are printed at most; more belong in a file."""
+
+EXAMPLES = (
+    "jensen sample runs/made-wine -n 5 --seed 1",
+    "jensen sample runs/pixelcnn-digits -n 64 --out samples",
+)
+
+
+@verb("sample", examples=EXAMPLES)
+@click.argument("run", metavar="RUN")
+@click.option("-n", default=16, help="How many rows.")
+@click.option("--seed", type=int, help="Seed of the draws.  [default: a fresh one, which is printed]")
+@click.option(
+    "--out",
+    metavar="PATH",
+    help="A file .csv, .parquet, .npy or .npz, or without suffix a folder of PNG images.",
+)
+@options.overwrite
+@options.threads
+@options.quiet
+@options.as_json
+def sample(
+    run: str,
+    n: int,
+    seed: int | None,
+    out: str | None,
+    overwrite: bool,
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Draw rows from the run in the folder RUN, in the units of the rows it was fitted to.
+
+    Without --out a table is printed as CSV.
+    """
+    from jensen.cli.start import start_torch
+
+    if out is not None:
+        refuse_taken_file(Path(out), overwrite)
+    start_torch(threads)
+    import jensen
+    from jensen.data import write
+
+    fitted = jensen.load(run)
+    if out is None:
+        _refuse_long(n, fitted.space, as_json)
+    seed = secrets.randbits(31) if seed is None else seed
+    with open_progress(quiet) as progress:
+        rows = fitted.sample(n, seed=seed, watch=progress.count(f"sampling {fitted.name}", n))
+    if out is not None:
+        write(out, rows, fitted.space, overwrite=overwrite)
+    if as_json:
+        facts = {"run": run, "model": fitted.name, "n": n, "seed": seed, "out": out}
+        emit({**facts, "columns": _names(fitted.space), "rows": rows.tolist() if out is None else None})
+    elif out is None:
+        click.echo(_csv(rows, fitted.space), nl=False)
+    if not quiet and not as_json:
+        click.echo(f"{n:,} rows, seed {seed}" + (f": {out}" if out else ""), err=True)
+
+
+def _refuse_long(n: int, space: Space, as_json: bool) -> None:
+    """Raise UsageError for rows that are not to be printed, before they are drawn."""
+    if space.is_image and not as_json:
+        raise UsageError(
+            "images are not printed",
+            f"got rows of {space.describe()}",
+            "pass --out FOLDER for PNG, or --out FILE.npy",
+        )
+    if n * space.dims > PRINTED:
+        raise UsageError(
+            f"at most {PRINTED:,} numbers are printed", f"got {n:,} rows of {space.dims:,}", "pass --out FILE"
+        )
+
+
+def _names(space: Space) -> list[str] | None:
+    """Names of the columns of a table, as its CSV has them."""
+    if space.is_image:
+        return None
+    return [space.column(site).name or f"x{site}" for site in range(space.dims)]
+
+
+def _csv(rows: NDArray[Any], space: Space) -> str:
+    """The rows as the CSV file that --out would write."""
+    import tempfile
+
+    from jensen.data import write
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.csv")
+        write(path, rows, space)
+        return path.read_text(encoding="utf-8")

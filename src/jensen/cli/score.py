@@ -1,0 +1,115 @@
+"""`jensen score`: log-likelihood of rows under a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jensen.cli import options
+from jensen.cli.output import emit, make_parent, pairs, refuse_taken_file, score_document, score_lines
+from jensen.cli.progress import open_progress
+from jensen.cli.verb import verb
+from jensen.errors import UsageError
+
+if TYPE_CHECKING:
+    from jensen.fitted import Fitted
+    from jensen.quantity import Scores
+
+EXAMPLES = (
+    "jensen score runs/made-digits digits",
+    "jensen score runs/mine new.csv --drop label --out scores.csv",
+)
+
+
+@verb("score", examples=EXAMPLES)
+@click.argument("run", metavar="RUN")
+@click.argument("rows", metavar="ROWS")
+@options.draws
+@options.seed("Seed of the noise, where the number has any.")
+@click.option("--all", "everything", is_flag=True, help="All rows, those the model was fitted to included.")
+@options.drop
+@click.option("--out", metavar="FILE.csv", help="Write one score a row.")
+@options.overwrite
+@options.threads
+@options.quiet
+@options.as_json
+def score(
+    run: str,
+    rows: str,
+    k: int,
+    seed: int,
+    everything: bool,
+    drop: tuple[str, ...],
+    out: str | None,
+    overwrite: bool,
+    threads: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Score ROWS under the run in the folder RUN: log-likelihood in nats, in the rows' own units.
+
+    Where ROWS are those the run was fitted to, its held-out part alone is scored, unless --all is given.
+    """
+    from jensen.cli.start import start_torch
+
+    if out is not None:
+        _refuse_other_format(out)
+        refuse_taken_file(Path(out), overwrite)
+    start_torch(threads)
+    import jensen
+
+    fitted = jensen.load(run)
+    values, part = _chosen(fitted, rows, drop, everything)
+    with open_progress(quiet) as progress:
+        scores = fitted.score(values, k, seed=seed, watch=progress.count(f"scoring {rows}", len(values)))
+    if out is not None:
+        _write(Path(out), scores)
+    if as_json:
+        facts = {"run": run, "model": fitted.name, "rows": rows, "part": part, "n": len(scores), "out": out}
+        emit({**facts, **score_document(scores)})
+    else:
+        click.echo(f"{click.style(fitted.name, bold=True)} on {_SAYS[part].format(rows=rows, n=len(scores))}")
+        pairs([*score_lines(scores), *([("scores", out)] if out else [])])
+
+
+_SAYS = {
+    "held-out": "the held-out part of {rows}, {n:,} rows that it was not fitted to (--all: every row)",
+    "all": "all {n:,} rows of {rows}, most of which it was fitted to",
+    "new": "all {n:,} rows of {rows}",
+}
+
+
+def _chosen(fitted: Fitted, source: str, drop: tuple[str, ...], everything: bool) -> tuple[Any, str]:
+    """The rows to score, and which part of the source they are: held-out, all (of known rows) or new."""
+    import jensen
+    from jensen.data import hash_rows, read
+
+    values = read(source, fitted.space, drop=drop)
+    known = fitted.record.get("data", {})
+    if hash_rows(values) != known.get("hash"):
+        return values, "new"
+    if everything:
+        return values, "all"
+    counts = tuple(known["counts"][part] for part in ("train", "valid", "test"))
+    for split in (None, counts):  # some examples have a split of their own; other rows are split by counts
+        data = jensen.rows(source, space=fitted.space, drop=drop, seed=known["split_seed"], split=split)
+        if (len(data.train), len(data.valid), len(data.test)) == counts:
+            break
+    return data.test, "held-out"
+
+
+def _refuse_other_format(out: str) -> None:
+    if Path(out).suffix.lower() != ".csv":
+        raise UsageError("scores are written as CSV", f"got --out {out}", "choose a name that ends in .csv")
+
+
+def _write(path: Path, scores: Scores) -> None:
+    """One line a row; the name of the column says when a score is a bound."""
+    from jensen.store import write_text
+
+    lines = [f"row,log_likelihood{'' if scores.kind.value == 'exact' else f'_{scores.kind.value}'}_nats"]
+    lines += [f"{row},{value!r}" for row, value in enumerate(scores.values.tolist())]
+    make_parent(path)
+    write_text(path, "\n".join([*lines, ""]))
