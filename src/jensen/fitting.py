@@ -128,7 +128,7 @@ class _Task:
 
     def _solve(self) -> Run:
         begun = datetime.now(UTC)
-        seen = _sample_rows(self.data)
+        seen = min(_sample_rows(self.data), self.model.solve_rows or len(self.data.train))
         self.model.solve(self.feed.sample(seen), seed=self.seed)
         self.model.eval()
         return Run(

@@ -45,6 +45,9 @@ class Model(nn.Module):
     """
 
     accepts: ClassVar[frozenset[str]]
+    solve_rows: ClassVar[int | None] = None
+    """`solve` needs no more rows than this; None: the more the better."""
+
     space: Space
     hyper: dict[str, Any]
 

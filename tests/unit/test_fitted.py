@@ -80,14 +80,23 @@ def test_the_mixture_is_the_density_that_scikit_learn_fitted() -> None:
 
     rows = jensen.rows("iris")
     fitted = jensen.fit("mixture", rows, components=3, seed=0)
+    assert torch.isfinite(fitted.model.log_weight).all()
     z = (rows.train - rows.train.mean(0)) / rows.train.std(0)
-    peer = GaussianMixture(3, reg_covar=1e-3, random_state=0, max_iter=200).fit(
+    peer = GaussianMixture(3, reg_covar=1e-3, random_state=0, max_iter=100).fit(
         z.astype(np.float32).astype(float)
     )
     test = (rows.test - rows.train.mean(0)) / rows.train.std(0)
     expected = peer.score_samples(test) - np.log(rows.train.std(0)).sum()
     # rows pass through float32: 1e-7 relative in z, times a log-density slope of up to some hundreds
     np.testing.assert_allclose(fitted.score(rows).values, expected, atol=1e-3)
+
+
+def test_the_mixture_takes_no_more_components_than_held_out_rows_reward() -> None:
+    rows = np.random.default_rng(0).normal(size=(150, 13))
+    fitted = jensen.fit("mixture", rows, components=10)
+    assert int(fitted.model.log_weight.isfinite().sum()) == 1
+    assert np.isfinite(fitted.score(rows).values).all()
+    assert np.isfinite(fitted.sample(50, seed=0)).all()
 
 
 def test_a_density_of_levels_is_printed_as_a_lower_bound(digits: jensen.Rows) -> None:

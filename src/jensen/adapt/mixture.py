@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+import warnings
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from jensen.errors import UsageError
@@ -14,15 +17,21 @@ from jensen.heads.categorical import invert
 from jensen.model import Model, refuse_context
 from jensen.space import Space
 
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
+
 
 class Mixture(Model):
     """p(x) = sum_j w_j N(x; m_j, C_j) with full covariances, exact density of real rows.
 
-    `components`: their number, at most one a ten rows of data. `ridge`: added to the variances, in units of
-    standardised data. EM by sklearn.mixture.GaussianMixture, started by k-means with the seed of the fit.
+    `components`: the most there may be; 1, 3, 10, ... up to it are tried on four fifths of the rows, and the number
+    that scores the other fifth best is fitted to all (the places left over get weight zero). `ridge`: added to the
+    variances, in units of standardised data. EM by sklearn.mixture.GaussianMixture, started by k-means with the seed
+    of the fit, on at most 20,000 rows: seconds to a minute.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"real"})
+    solve_rows: ClassVar[int | None] = 20_000
     log_weight: Tensor
     mean: Tensor
     precision_root: Tensor
@@ -70,24 +79,31 @@ class Mixture(Model):
 
     @torch.no_grad()
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
-        """EM on rows x (n, *shape). Raises UsageError with too few rows for the components."""
-        import warnings
+        """EM on rows x (n, *shape), with the number of components that scores held-out rows best."""
+        refuse_context(self, c)
+        rows = x.flatten(1).double().cpu().numpy()
+        em = self._em(self._count(rows, seed), rows, seed)
+        found = len(em.weights_)
+        self.log_weight.fill_(-math.inf)[:found] = torch.from_numpy(em.weights_).log()
+        self.mean.zero_()[:found] = torch.from_numpy(em.means_)
+        self.precision_root.copy_(torch.eye(self.space.dims))
+        self.precision_root[:found] = torch.from_numpy(em.precisions_cholesky_)
 
+    def _count(self, rows: NDArray[np.float64], seed: int) -> int:
+        order = np.random.default_rng(seed).permutation(len(rows))
+        judges, pupils = np.array_split(rows[order], [len(rows) // 5])
+        tried = [1] + [n for n in (3, 10, 30, 100, 300) if n < self.components] + [self.components]
+        tried = sorted({n for n in tried if n <= len(pupils)})
+        if not len(judges) or len(tried) < 2:
+            return 1
+        return max(tried, key=lambda n: self._em(n, pupils, seed).score(judges))
+
+    def _em(self, components: int, rows: NDArray[np.float64], seed: int) -> GaussianMixture:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        refuse_context(self, c)
-        if len(x) < self.components:
-            raise UsageError(
-                "a mixture needs at least a row a component",
-                f"got {len(x)} rows and {self.components} components",
-                "lower components",
-            )
-        em = GaussianMixture(self.components, reg_covar=self.ridge, random_state=seed, max_iter=200)
+        em = GaussianMixture(components, reg_covar=self.ridge, random_state=seed, max_iter=100)
         with warnings.catch_warnings():
-            # an EM that is still creeping after 200 rounds is a valid, slightly worse model
+            # an EM that is still creeping after 100 rounds is a valid, slightly worse model
             warnings.simplefilter("ignore", ConvergenceWarning)
-            em.fit(x.flatten(1).double().cpu().numpy())
-        self.log_weight.copy_(torch.from_numpy(em.weights_).log())
-        self.mean.copy_(torch.from_numpy(em.means_))
-        self.precision_root.copy_(torch.from_numpy(em.precisions_cholesky_))
+            return em.fit(rows)

@@ -21,6 +21,7 @@ class Row:
     log_likelihood: Shown | None
     bits_per_dim: Shown | None
     why_not: str
+    why_no_bits: str
     measure: str
     parameters: int | None
     fit_seconds: float | None
@@ -74,6 +75,7 @@ def _row(model: Record, measure: str) -> Row:
         log_likelihood=None if score is None else show(score),
         bits_per_dim=None if bits is None else show(bits),
         why_not=model["why_not"] or "not scored",
+        why_no_bits="see log-likelihood" if score is None else "a density: no bits",
         measure=other,
         parameters=model["parameters"],
         fit_seconds=model["fit_seconds"],

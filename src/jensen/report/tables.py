@@ -62,7 +62,7 @@ def _cells(rows: Sequence[Row]) -> list[list[str]]:
     columns = [
         [row.name for row in rows],
         aligned([row.log_likelihood for row in rows], short),
-        aligned([row.bits_per_dim for row in rows], short),
+        aligned([row.bits_per_dim for row in rows], ["-" for _ in rows]),
         [row.parameters_text or "-" for row in rows],
         [row.seconds_text or "-" for row in rows],
         aligned([row.sample_rate for row in rows], [row.why_no_rate for row in rows]),
