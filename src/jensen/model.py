@@ -139,6 +139,9 @@ def _recorded(init: Any) -> Any:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
             record = {k: v for k, v in bound.arguments.items() if k not in ("self", "space")}
+            for parameter in signature.parameters.values():
+                if parameter.kind is parameter.VAR_KEYWORD:
+                    record.update(record.pop(parameter.name, {}))
             self.__dict__["hyper"] = record
         init(self, *args, **kwargs)
 

@@ -24,10 +24,8 @@ class Player:
                 f"the turn {turn.name!r} has nothing to move", "its moves are empty", "unfreeze parameters"
             )
         device = self.parameters[0].device
-        # Adam and AdamW are one kernel; fused works on CPU and CUDA, and takes clipping and skipping for free
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=plan.rate, weight_decay=plan.decay, fused=device.type in ("cpu", "cuda")
-        )
+        # the fused kernel takes the scale of the gradients and the order to skip a step, so both cost nothing
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=plan.rate, weight_decay=plan.decay, fused=True)
         self.clip = plan.clip
         self.loss = torch.zeros((), device=device)
         self.skipped = torch.zeros((), device=device)

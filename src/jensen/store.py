@@ -48,7 +48,8 @@ def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write a safetensors file atomically. Raises OutputError when the place cannot be written."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # copies: safetensors refuses tensors that share memory, as tied weights do
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     write_atomically(path, lambda temporary: save_file(plain, temporary, dict(metadata or {})))
 
 
@@ -68,6 +69,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 def load_weights(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Put weights into a model. Raises DataError when names or shapes do not match."""
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if name in tensors and tensor.dtype != tensors[name].dtype:
+            tensor.data = tensor.data.to(
+                tensors[name].dtype
+            )  # copying would round a float64 model to float32
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:

@@ -76,7 +76,7 @@ def test_functional_call_is_the_model(model: Model, rows: Tensor) -> None:
     "inputs",
     [
         "scaled",
-        pytest.param("onehot", marks=pytest.mark.xfail(reason="F.one_hot reads values, vmap refuses")),
+        "onehot",
     ],
 )
 def test_gradients_a_row_by_vmap_add_up_to_the_gradient(inputs: str, rows: Tensor) -> None:

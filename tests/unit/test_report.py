@@ -472,3 +472,15 @@ def test_terminal_table_prints_names_as_they_are(record: dict[str, Any]) -> None
     assert "[red]x[/red] [31m" in text and "\x1b" not in text
     assert "= -118.4 [-119.6, -117.2]" in text
     assert "\x1b" not in plain_table(record)
+
+
+def test_a_check_that_does_not_apply_is_not_called_unproven(
+    record: dict[str, Any], pictures: Pictures
+) -> None:
+    record["models"][0]["audit"] = [
+        {"check": "no_leak", "holds": None, "evidence": "no order", "applies": False}
+    ]
+    for model in record["models"][1:]:
+        model["audit"] = []
+    page = render(record, pictures)
+    assert "does-not-apply" in page and 'class="not-proven"' not in page

@@ -29,13 +29,13 @@ class Independent(Model):
         super().__init__(space)
         self.smoothing = smoothing
         if space.kind == "real":
-            mean, log_scale = torch.zeros(space.shape), torch.zeros(space.shape)
+            mean, log_scale = (torch.zeros(space.shape, dtype=torch.float64) for _ in range(2))
             self.register_buffer("first", mean)
             self.register_buffer("second", log_scale)
         else:
             levels = torch.tensor(space.levels_by_site()).reshape(*space.shape, 1)
             live = torch.arange(space.max_levels or 0) < levels
-            self.register_buffer("first", torch.where(live, -levels.float().log(), -math.inf))
+            self.register_buffer("first", torch.where(live, -levels.double().log(), -math.inf))
             self.register_buffer("second", live, persistent=False)
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
@@ -35,5 +34,6 @@ class SiteInput(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, *shape) int64 -> (n, *shape, size) float."""
         if self.onehot:
-            return F.one_hot(x, self.levels).to(self.span.dtype)
+            # a comparison, not F.one_hot: that one reads the values, which vmap and export refuse
+            return (x.unsqueeze(-1) == torch.arange(self.levels, device=x.device)).to(self.span.dtype)
         return (x * (2 / self.span) - 1).unsqueeze(-1)

@@ -98,7 +98,8 @@ def _audit(record: Record, names: list[str]) -> dict[str, Any]:
     checks: dict[str, dict[str, Any]] = {}
     for model in sorted(record["models"], key=lambda model: -len(model["audit"])):
         for verdict in model["audit"]:
-            word, mark = VERDICTS[verdict["holds"]]
+            applies = verdict.get("applies", True)
+            word, mark = VERDICTS[verdict["holds"]] if applies else ("does not apply", "–")
             cell = {"word": word, "mark": mark, "evidence": verdict["evidence"]}
             checks.setdefault(verdict["check"], {})[model["name"]] = cell
     return {"names": names, "checks": checks}
