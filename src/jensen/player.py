@@ -78,8 +78,8 @@ class Player:
         return loss, skipped
 
     def state(self) -> dict[str, Tensor]:
-        """The optimiser's tensors by name."""
-        tensors = {"length": self.length}
+        """The optimiser's tensors by name, and what was added up since the last reading."""
+        tensors = {"length": self.length, "loss": self.loss, "skipped": self.skipped}
         for i, parameter in enumerate(self.parameters):
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"{i}.{key}"] = value
@@ -87,7 +87,10 @@ class Player:
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
-        self.length = tensors["length"].to(self.length.device)
+        device = self.length.device
+        self.length, self.loss, self.skipped = (
+            tensors[name].to(device).clone() for name in ("length", "loss", "skipped")
+        )
         for i, parameter in enumerate(self.parameters):
             keys = ("step", "exp_avg", "exp_avg_sq")
             if f"{i}.step" in tensors:

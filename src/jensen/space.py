@@ -232,7 +232,8 @@ class Space:
             counts: dict[str, int] = {}
             for column in self.columns:
                 counts[column.kind] = counts.get(column.kind, 0) + 1
-            text = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+            kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+            return f"{size} columns ({kinds}), {self.measure}"
         return f"{size}, {text}, {self.measure}"
 
     def __repr__(self) -> str:

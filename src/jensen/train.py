@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -115,6 +115,7 @@ class _Training:
         self.best_value = -math.inf
         self.waited = 0
         self.next_check = 1.0 / plan.checks
+        self.looked = 0
         self.run = Run()
 
     def play(self, feed: Feed, watch: Watch | None, pressed: threading.Event) -> None:
@@ -122,7 +123,6 @@ class _Training:
         run, plan = self.run, self.plan
         before, begun = run.seconds, time.perf_counter()
         saved = looked = begun
-        looked_step = run.steps
         progress = plan.progress(run.steps, before)
         if progress >= 1:
             raise UsageError(
@@ -140,25 +140,24 @@ class _Training:
             run.steps += 1
             now = time.perf_counter()
             progress = plan.progress(run.steps, before + now - begun)
-            over = progress >= 1 or pressed.is_set()
-            self.average.update(run.steps, at_once=over)
-            if run.steps % LOOK and not over:
-                continue
-            steps, run.seconds = run.steps - looked_step, before + now - begun
-            run.rows_per_second = feed.batch * steps / max(now - looked, 1e-9)
-            moment = self._look(steps, progress, rate)
-            if moment.progress >= self.next_check:
-                self._check(moment)
-            if watch is not None:
-                watch(moment)
-            if self.folder is not None and (pressed.is_set() or now - saved > plan.save_every):
-                self.save()
-                saved = now
+            self.average.update(run.steps, at_once=progress >= 1)
+            if run.steps % LOOK == 0 or progress >= 1:
+                steps, run.seconds = run.steps - self.looked, before + now - begun
+                run.rows_per_second = feed.batch * steps / max(now - looked, 1e-9)
+                moment = self._look(steps, progress, rate)
+                if moment.progress >= self.next_check:
+                    self._check(moment)
+                if watch is not None:
+                    watch(moment)
+                if progress >= 1 or (plan.patience and self.waited >= plan.patience):
+                    break
+                looked, self.looked = time.perf_counter(), run.steps
+                if self.folder is not None and now - saved > plan.save_every:
+                    self.save()
+                    saved = now
             if pressed.is_set():
-                raise Interrupted(self._how_to_resume())
-            if progress >= 1 or (plan.patience and self.waited >= plan.patience):
-                break
-            looked, looked_step = time.perf_counter(), run.steps
+                run.seconds = before + now - begun
+                self._interrupt()
         run.stopped = (
             "the budget is spent" if progress >= 1 else f"no better validation for {self.waited} checks"
         )
@@ -219,6 +218,13 @@ class _Training:
             f"lower the rate (it was {self.plan.rate:g}) or look for outliers in the rows",
         )
 
+    def _interrupt(self) -> NoReturn:
+        """Save the state as it is. A look, a check or an update of the average that an uninterrupted run does not make
+        at this step would change the weights that the resumed run ends with."""
+        if self.folder is not None:
+            self.save()
+        raise Interrupted(self._how_to_resume())
+
     def _how_to_resume(self) -> str:
         where = (
             f"the checkpoint is in {self.folder}: resume to continue" if self.folder else "nothing was saved"
@@ -242,6 +248,7 @@ class _Training:
             "waited": self.waited,
             "next_check": self.next_check,
             "updates": self.average.updates,
+            "looked": self.looked,
             "fingerprint": self.fingerprint,
         }
         save_checkpoint(self.folder, tensors, facts)
@@ -265,7 +272,7 @@ class _Training:
         self.best = _below(tensors, "best.") or None
         self.best_value = facts["best_value"] if self.best is not None else -math.inf
         self.waited, self.next_check = facts["waited"], facts["next_check"]
-        self.run = Run(**facts["run"])
+        self.looked, self.run = facts["looked"], Run(**facts["run"])
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random.cuda"])

@@ -292,8 +292,8 @@ def test_a_space_comes_back_from_json_as_it_was(space: Space) -> None:
         (Space.levels(2, 5, low=-1.0, step=0.5), "2, 5 levels (-1 to 1), mass"),
         (Space.binary(4), "4, binary (0 to 1), mass"),
         (Space.categorical(4, 9), "4, 9 categories, mass"),
-        (Space((3,), (REAL, BIT, BIT)), "3, 1 real, 2 binary, mixed"),
-        (Space((2,), (COLOUR, FIVE)), "2, 1 categorical, 1 levels, mass"),
+        (Space((3,), (REAL, BIT, BIT)), "3 columns (1 real, 2 binary), mixed"),
+        (Space((2,), (COLOUR, FIVE)), "2 columns (1 categorical, 1 levels), mass"),
     ],
 )
 def test_a_space_is_described_in_one_line(space: Space, words: str) -> None:

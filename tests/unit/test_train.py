@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,21 @@ def test_fitting_leaves_the_global_generator_as_it_was(digits: jensen.Rows) -> N
     assert torch.equal(torch.rand(3), expected)
 
 
+@contextmanager
+def press_at(step: int) -> Iterator[None]:
+    """Press Ctrl-C in the middle of a step, whether or not the loop looks at its end."""
+    played, play = itertools.count(1), Player.play
+
+    def pressed(self: Player, x: Tensor, c: Tensor | None, rate: float) -> None:
+        if next(played) == step:
+            signal.raise_signal(signal.SIGINT)
+        play(self, x, c, rate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Player, "play", pressed)
+        yield
+
+
 def interrupt_at(step: int):
     def watch(moment: Moment) -> None:
         if moment.step >= step:
@@ -82,15 +99,14 @@ def interrupt_at(step: int):
     return watch
 
 
+@pytest.mark.parametrize("step", [20, 33, 47, 60, 61])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    digits: jensen.Rows, tmp_path: Path, dropout: float
+    digits: jensen.Rows, tmp_path: Path, dropout: float, step: int
 ) -> None:
     whole = jensen.fit("made", digits, steps=90, dropout=dropout, **SMALL)
-    with pytest.raises(Interrupted, match="resume"):
-        jensen.fit(
-            "made", digits, steps=90, out=tmp_path / "r", watch=interrupt_at(40), dropout=dropout, **SMALL
-        )
+    with pytest.raises(Interrupted, match="resume"), press_at(step):
+        jensen.fit("made", digits, steps=90, out=tmp_path / "r", dropout=dropout, **SMALL)
     resumed = jensen.fit("made", digits, steps=90, out=tmp_path / "r", resume=True, dropout=dropout, **SMALL)
     assert same_weights(whole.model, resumed.model)
     strip = [[(row["step"], row["loss"], row["valid"]) for row in run.history] for run in (whole, resumed)]

@@ -161,7 +161,7 @@ def _draw(record: dict[str, Any]) -> None:
     from jensen.report.tables import terminal_table
 
     console, table = Console(), terminal_table(record)
-    table.box, table.pad_edge, table.padding = SIMPLE_HEAD, False, (0, 1)
+    table.box, table.show_edge, table.pad_edge, table.padding = SIMPLE_HEAD, False, False, (0, 1, 0, 0)
     table.columns[0].no_wrap = True
     hidden = 0
     while (
@@ -171,7 +171,9 @@ def _draw(record: dict[str, Any]) -> None:
         hidden += 1
     console.print(table)
     if hidden:
-        console.print(f"{hidden} more columns in the report, or in a wider terminal", style="dim")
+        console.print(
+            f"{hidden} more columns in the report, or in a wider terminal", style="dim", highlight=False
+        )
 
 
 def _unbounded(console: Console) -> ConsoleOptions:

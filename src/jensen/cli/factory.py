@@ -32,7 +32,9 @@ def make(file: str, factory: str) -> Any:
         try:
             made = made()
         except Exception as error:
-            raise _broken(f"{factory}() of {file} broke", error, "it is called without arguments") from error
+            raise _broken(
+                Path(file), f"{factory}() of {file} broke", error, "it is called without arguments"
+            ) from error
     if not callable(made):
         raise UsageError(
             f"{factory}() makes no module",
@@ -54,12 +56,13 @@ def _execute(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise _broken(f"{path} cannot be executed", error, "repair it first") from error
+        raise _broken(path, f"{path} cannot be executed", error, "repair it first") from error
     return module
 
 
-def _broken(wrong: str, error: Exception, do: str) -> UsageError:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return UsageError(
-        wrong, f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})", do
-    )
+def _broken(path: Path, wrong: str, error: Exception, do: str) -> UsageError:
+    """The error of the user's file, with the last of its own lines that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
+    where = f" (line {mine[-1]})" if mine else ""
+    return UsageError(wrong, f"{type(error).__name__}: {error}{where}", do)

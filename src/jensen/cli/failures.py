@@ -27,12 +27,13 @@ def failures(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except JensenError as error:
-        _say(error.wrong, error.given, error.do, as_json, "error", "red")
+        _say(error.wrong, error.given, error.do, as_json)
         raise click.exceptions.Exit(2) from None
     except KeyboardInterrupt as error:
         wrong, _, given = (str(error) or "interrupted").partition("; ")
         saved = given.startswith("the checkpoint")
-        _say(wrong, given.partition(": ")[0], resume_command(words) if saved else "", as_json, "stopped")
+        again = resume_command(words) if saved else ""
+        _say(wrong, given.partition(": ")[0], again, as_json, ("stopped", "kept", "resume"))
         raise click.exceptions.Exit(130) from None
     except click.UsageError as error:
         if not as_json:
@@ -58,7 +59,7 @@ def resume_command(words: Sequence[str]) -> str:
 
 
 def _say(
-    wrong: str, given: str, do: str, as_json: bool, title: str = "error", colour: str = "yellow"
+    wrong: str, given: str, do: str, as_json: bool, titles: tuple[str, str, str] = ("error", "given", "do")
 ) -> None:
     from jensen.cli.output import emit
 
@@ -66,9 +67,11 @@ def _say(
     if as_json:
         emit({"error": {"wrong": wrong, "given": given, "do": do}})
         return
-    width = len(title) + 1
-    lines = [(title, wrong), ("given", given.removeprefix("got ")), ("do", do)]
-    for name, text in lines:
+    width = max(map(len, titles)) + 1
+    for place, text in enumerate((wrong, given.removeprefix("got "), do)):
         if text:
-            head = click.style(f"{name}:".ljust(width), fg=colour, bold=name == title)
-            click.echo(f"{head} {folded(text, width + 1, sys.stderr)}", err=True)
+            colour = "red" if titles[place] == "error" else "yellow"
+            head = click.style(f"{titles[place]}:".ljust(width), fg=colour, bold=place == 0)
+            # a command to copy stays on one line
+            shown = text if titles[place] == "resume" else folded(text, width + 1, sys.stderr)
+            click.echo(f"{head} {shown}", err=True)

@@ -13,6 +13,7 @@ from jensen.cli.output import (
     base_name,
     describe,
     emit,
+    nothing_halved,
     pairs,
     refuse_taken_folder,
     score_document,
@@ -88,7 +89,7 @@ def fit(
     refuse_taken_folder(folder, overwrite or resume)
     data = options.read_rows(rows, kinds, drop)
     describe(data, as_json, quiet)
-    with open_progress(quiet) as progress:
+    with nothing_halved(folder), open_progress(quiet) as progress:
         progress.stage(model, "fit")
         fitted = jensen.fit(
             model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -72,7 +73,14 @@ def read_rows(source: str, kinds: Sequence[str], drop: Sequence[str]) -> Rows:
     """The rows of a source, split by the seed 0 whatever --seed says: all runs hold the same rows out."""
     import jensen
 
+    warn_of_namesake(source)
     return jensen.rows(source, kinds=parse_kinds(kinds), drop=drop)
+
+
+def warn_of_namesake(source: str) -> None:
+    """Say which of the two is read when the name of an example is also that of a file or folder here."""
+    if source in dict(EXAMPLES) and Path(source).exists():
+        click.echo(f"{source} is the bundled example here; your own is ./{source}", err=True)
 
 
 def parse_kinds(texts: Sequence[str]) -> str | dict[str, str] | None:

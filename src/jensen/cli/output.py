@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +123,19 @@ def _refuse_read_only(path: Path) -> None:
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise OutputError(f"{path} cannot be written", f"{parent} cannot hold it", "choose another place")
+
+
+@contextmanager
+def nothing_halved(folder: Path) -> Iterator[None]:
+    """A new folder of a run goes again when writing it fails, unless a checkpoint in it can be resumed."""
+    fresh = not folder.exists()
+    try:
+        yield
+    except OutputError:
+        resumable = any((folder / name).exists() for name in ("checkpoint.safetensors", "model.json"))
+        if fresh and not resumable:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def make_parent(path: Path) -> None:

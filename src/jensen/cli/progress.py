@@ -33,7 +33,7 @@ class Progress(ABC):
         """Whom to tell how many of `total` rows are done."""
 
     @abstractmethod
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         """The work is over."""
 
     def __enter__(self) -> Self:
@@ -42,7 +42,7 @@ class Progress(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(failed=error is not None)
 
 
 class Silent(Progress):
@@ -55,7 +55,7 @@ class Silent(Progress):
         """Nobody."""
         return lambda done: None
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         """Nothing."""
 
 
@@ -95,10 +95,10 @@ class Lines(Progress):
 
         return tell
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         """Sum up the model that is done."""
         self._end_stage()
-        if self.spent:
+        if self.spent and not failed:
             click.echo(f"{self.model}: {', '.join(self.spent)}", err=True)
         self.spent = []
 
@@ -149,7 +149,7 @@ class Bars(Progress):
         task = self.task = self.rich.add_task(what, total=total, detail=f"{total:,} rows")
         return lambda done: self.rich.update(task, completed=done)
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         """Take the bars away."""
         self.rich.stop()
 

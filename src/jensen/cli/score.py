@@ -61,6 +61,7 @@ def score(
     import jensen
 
     fitted = jensen.load(run)
+    options.warn_of_namesake(rows)
     values, part = _chosen(fitted, rows, drop, everything)
     with open_progress(quiet) as progress:
         scores = fitted.score(values, k, seed=seed, watch=progress.count(f"scoring {rows}", len(values)))
