@@ -18,6 +18,8 @@ from jensen.space import Space
 
 NAME = "declared_abilities"
 ROWS = 5
+FEW = 2
+"""Samples drawn: a row can cost a pass a site."""
 SOLVE_ROWS = 256
 
 
@@ -83,9 +85,9 @@ def _refusal(name: str, model: Any, x: Tensor, seed: int) -> str:
 
 def _sample(model: Any, x: Tensor, space: Space, seed: int) -> None:
     with torch.no_grad():
-        for n in (1, ROWS):
-            _in_space(model.sample(n, generator=torch.Generator().manual_seed(seed)), n, space)
-        again = [model.sample(ROWS, generator=torch.Generator().manual_seed(seed)) for _ in range(2)]
+        _in_space(model.sample(1, generator=torch.Generator().manual_seed(seed)), 1, space)
+        again = [model.sample(FEW, generator=torch.Generator().manual_seed(seed)) for _ in range(2)]
+    _in_space(again[0], FEW, space)
     _require(torch.equal(*again), "gives other rows from an equal generator")
 
 

@@ -154,7 +154,8 @@ def _stein(model: Any, seed: int) -> Verdict:
 
 
 def _draw(model: Any, n: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
+    # not the stream that a twin's weights came from: samples must be independent of what they are tested against
+    generator = torch.Generator().manual_seed(seed + 1_000_003)
     with torch.no_grad():
         x: Tensor = model.sample(n, generator=generator)
     return x

@@ -65,7 +65,7 @@ def strengthen(model: Any, seed: int = 0) -> None:
     """Make the sites of a model depend strongly on each other, in place: new weights, taught a few dependent rows.
 
     A model that can solve itself is solved on dependent rows. Otherwise all weights are drawn anew, masked and zero
-    ones too, and 50 steps of Adam raise the likelihood of 48 dependent rows. Merely scaled-up weights were tried: the
+    ones too, and 80 steps of Adam raise the likelihood of 48 dependent rows. Merely scaled-up weights were tried: the
     mass of a deep network then collapses to a few rows before its sites depend on each other.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -76,7 +76,7 @@ def strengthen(model: Any, seed: int = 0) -> None:
             return
         _shake(model, generator)
         score = model.log_prob if Can.LOG_PROB in can(model) else model.log_prob_lower
-        _teach(model, score, dependent_rows(model.space, 48, generator).to(device_of(model)), steps=50)
+        _teach(model, score, dependent_rows(model.space, 48, generator).to(device_of(model)), steps=80)
 
 
 def entropies(model: Any) -> tuple[float, float]:
