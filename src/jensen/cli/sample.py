@@ -61,11 +61,13 @@ def sample(
         refuse_taken_file(Path(out), overwrite)
     start_torch(threads)
     import jensen
-    from jensen.data import write
+    from jensen.data import check_target, write
 
     fitted = jensen.load(run)
     if out is None:
         _refuse_long(n, fitted.space, as_json)
+    else:
+        check_target(out, fitted.space, overwrite=overwrite)
     seed = secrets.randbits(31) if seed is None else seed
     with open_progress(quiet) as progress:
         rows = fitted.sample(n, seed=seed, watch=progress.count(f"sampling {fitted.name}", n))

@@ -2,7 +2,7 @@
 
 from jensen.data.arraylike import ArrayLike
 from jensen.data.examples import describe_examples
-from jensen.data.output import write
+from jensen.data.output import check_target, write
 from jensen.data.rows import Rows, check_rows, read, rows
 from jensen.data.split import hash_rows
 from jensen.data.stream import shards
@@ -11,6 +11,7 @@ __all__ = [
     "ArrayLike",
     "Rows",
     "check_rows",
+    "check_target",
     "describe_examples",
     "hash_rows",
     "read",

@@ -37,19 +37,28 @@ def write(path: str | Path, rows: NDArray[Any], space: Space, *, overwrite: bool
     >>> folder.cleanup()
     """
     target = Path(path)
-    writer = _writer(target, space)
+    writer = check_target(target, space, overwrite=overwrite)
     rows = np.asarray(rows)
     space.check(rows)
+    try:
+        _whole(target, lambda temporary: writer(temporary, rows, space))
+    except OSError as error:
+        raise _output_error(target, error) from error
+
+
+def check_target(
+    path: str | Path, space: Space, *, overwrite: bool = False
+) -> Callable[[Path, NDArray[Any], Space], None]:
+    """The writer for `path`. Raises what `write` would raise before it has rows: before they are drawn, say."""
+    target = Path(path)
+    writer = _writer(target, space)
     if not overwrite and (target.exists() or target.is_symlink()):
         raise OutputError(f"{target} already exists", "", "choose another name, or overwrite it")
     if target.is_dir() and (target.suffix or any(one.suffix != ".png" for one in target.iterdir())):
         raise OutputError(
             f"{target} is a folder of other files", "and is not replaced", "choose another name"
         )
-    try:
-        _whole(target, lambda temporary: writer(temporary, rows, space))
-    except OSError as error:
-        raise _output_error(target, error) from error
+    return writer
 
 
 def _writer(target: Path, space: Space) -> Callable[[Path, NDArray[Any], Space], None]:

@@ -49,9 +49,8 @@ class Call:
     bound: float
     notes: dict[str, None]
     outs: list[Tensor] = field(default_factory=list)
-    side: list[tuple[Tensor, Tensor]] = field(
-        default_factory=list
-    )  # further tensors written, and their taint
+    # further tensors written, and their taint
+    side: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
 
     @property
     def base(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -25,6 +26,8 @@ ESCAPES = {
         "storage",
         "untyped_storage",
         "__reduce_ex__",
+        "apply_",
+        "map_",
     )
 }
 
@@ -38,7 +41,7 @@ class Escapes(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in ESCAPES and self.following.taint(args[0]) is not None:
+        if func in ESCAPES and self.following.store.taint(args[0]) is not None:
             self.following.unproven(f"Tensor.{func.__name__} (values leave torch)")
         if func is torch.nn.functional.one_hot:
             return _one_hot(func, *args, **kwargs)
@@ -65,7 +68,9 @@ def following(taint: Taint, device: torch.device) -> Iterator[None]:
     """
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
-        stack.callback(taint.restore)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # where warnings are errors, one would end the proof
+        stack.callback(taint.store.restore)
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
         torch.backends.mha.set_fastpath_enabled(False)
         # Argument checks of distributions branch on values; they can only raise.

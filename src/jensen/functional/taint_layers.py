@@ -49,10 +49,10 @@ def batch_norm(call: Call) -> list[Tensor | None]:
     result = bits.clone()
     if training:
         result |= _by_channel(statistics, bits.ndim)
-        call.side = [(r.tensor, statistics) for r in running if isinstance(r, Traced)]
     for traced in running if not training else ():
         if isinstance(traced, Traced) and traced.taint is not None:
             result |= _by_channel(traced.taint, bits.ndim)
+    call.side = [(r.tensor, statistics if training else r.taint) for r in running if isinstance(r, Traced)]
     saved = [
         statistics if o.shape == statistics.shape[1:] else call.fill(statistics.any(1), o)
         for o in call.outs[1:]
@@ -88,10 +88,19 @@ def _affine(call: Call, normed: Tensor, channel: int | None) -> Tensor:
     *("upsample_trilinear3d", "_upsample_bilinear2d_aa"),
 )
 def resized(call: Call) -> Tensor:
-    """The operation itself, on 0 and 1: its weights are not negative, so nothing cancels."""
+    """The operation itself, on 0 and 1: all its weights have one sign, so nothing cancels."""
     flat, run = _spatial(call)
-    out = run(flat.float())
-    return (out[0] if isinstance(out, tuple) else out).gt(0).view(call.slots, *call.out.shape)
+    out = run(flat)
+    return (out[0] if isinstance(out, tuple) else out).ne(0).view(call.slots, *call.out.shape)
+
+
+@rule("col2im")
+def folded(call: Call) -> Tensor:
+    """Sums of elements that were moved: the operation itself, on 0 and 1."""
+    bits = call.bits(call["self"])
+    options = [call[name] for name in ("output_size", "kernel_size", "dilation", "padding", "stride")]
+    flat = bits.reshape(-1, *bits.shape[-2:]).float()
+    return torch.ops.aten.col2im(flat, *options).gt(0.5).view(call.slots, *call.out.shape)
 
 
 @rule("upsample_bicubic2d", "_upsample_bicubic2d_aa", "_upsample_lanczos2d_aa")
@@ -99,17 +108,20 @@ def bicubic(call: Call) -> Tensor:
     """Weights of both signs may cancel on 0 and 1: take the linear map itself and ask which weights are not zero."""
     flat, run = _spatial(call)
     pixels = prod(flat.shape[2:])
-    weights = (
-        run(torch.eye(pixels, device=flat.device).view(pixels, 1, *flat.shape[2:])).view(pixels, -1).ne(0)
-    )
+    each = torch.eye(pixels, device=flat.device, dtype=flat.dtype).view(pixels, 1, *flat.shape[2:])
+    weights = run(each).view(pixels, -1).ne(0)
     return (flat.view(-1, pixels).float() @ weights.float()).gt(0.5).view(call.slots, *call.out.shape)
 
 
 def _spatial(call: Call) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """The taint as a batch of maps of one channel, and the operation on such a batch."""
+    """The taint as a batch of maps of one channel, and the operation on such a batch.
+
+    In the precision of the input: a weight that rounds to 0 in float32 may be 1e-17 in float64.
+    """
     name = next(iter(call.args))
     bits, width = call.bits(call[name]), next(int(c) for c in call.base if c.isdigit())
-    flat = bits.reshape(-1, 1, *bits.shape[bits.ndim - width :])
+    dtype = torch.float64 if call[name].value.dtype == torch.float64 else torch.float32
+    flat = bits.reshape(-1, 1, *bits.shape[bits.ndim - width :]).to(dtype)
     schema = call.func._schema.arguments[1:]
     options = {a.name: call[a.name] for a in schema if not (a.alias_info and a.alias_info.is_write)}
     return flat, lambda x: call.func(x, **options)

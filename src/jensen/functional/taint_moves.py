@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
@@ -133,7 +134,9 @@ def _place(call: Call, indices: list[Traced]) -> Tensor:
     """The taint of the index itself, at the output elements that it selects."""
     if call.base in ("gather", "take"):
         return call.bits(indices[0]).clone()
-    shape = torch.broadcast_shapes(*(i.value.shape for i in indices))
+    shape = np.broadcast_shapes(  # torch.broadcast_shapes imports sympy, seconds
+        *(i.value.shape for i in indices)
+    )
     bits = torch.zeros(call.slots, *shape, dtype=torch.bool, device=call.out.device)
     for index in indices:
         bits |= spread(call.bits(index), shape)
@@ -192,8 +195,13 @@ def assigned(call: Call) -> Tensor:
     values, bits = call["values"], call.bits(call["self"])
     anywhere = call.fill(any_at_all(call.bits(values)), call.out)
     if any(i.taint is not None for i in indices):
-        if len(indices) == 1 and indices[0].value.dtype == torch.bool and values.value.numel() == 1:
-            mask = indices[0]
+        mask = call["indices"][0]
+        if (
+            len(indices) == 1
+            and isinstance(mask, Traced)
+            and mask.value.dtype == torch.bool
+            and values.value.numel() == 1
+        ):
             tail = (1,) * (call.out.ndim - mask.value.ndim)
             maybe = (mask.value | mask.varies()).view(*mask.value.shape, *tail)
             return bits | call.bits(mask).view(call.slots, *mask.value.shape, *tail) | (anywhere & maybe)

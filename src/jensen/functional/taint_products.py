@@ -48,6 +48,8 @@ def plus_matrix_product(call: Call) -> Tensor:
     result = result.squeeze(-1) if vector else result
     result = result.any(1) if call.base == "addbmm" else result
     start = call["self"]  # nn.MultiheadAttention adds its mask here: a constant -inf absorbs the product
+    if call.args.get("beta") == 0:  # torch does not read it then
+        return result
     absorbed = spread(start.infinite(call.bound)[None], call.out.shape)
     return (result | spread(call.bits(start), call.out.shape)) & ~absorbed
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.functional.taint_call import Call, Traced, any_over, axes, rule, spread
+from jensen.functional.taint_call import Call, Traced, any_at_all, any_over, axes, rule, spread
 
 ALSO_POINTWISE = frozenset({"max", "min"})  # over dims, or of two tensors: torch tags the latter pointwise
 FINITE_MASK = -1e4  # a constant below this in a softmax was probably meant as -inf
@@ -25,11 +25,8 @@ FINITE_MASK = -1e4  # a constant below this in a softmax was probably meant as -
     "hardswish",
     "log_sigmoid_forward",
     "_prelu_kernel",
-    "rrelu_with_noise",
-    "bucketize",
     "complex",
     "polar",
-    "view_as_real_copy",
     "dropout",
     "_fused_dropout",
     "real",
@@ -124,6 +121,16 @@ def shape_only(call: Call) -> Tensor:
     return call.none()
 
 
+@rule("bucketize", "searchsorted")
+def bucket(call: Call) -> Tensor:
+    """Pointwise among constant boundaries; among others every bucket depends on all of them."""
+    result, points = call.none(), call["self"]
+    for traced in call.traced():
+        bits = call.bits(traced)
+        result |= spread(bits, call.out.shape) if traced is points else call.fill(any_at_all(bits), call.out)
+    return result
+
+
 @rule("glu")
 def gated(call: Call) -> Tensor:
     first, second = call.bits(call["self"]).chunk(2, axes(call["dim"], call["self"].value.ndim)[0])
@@ -182,7 +189,7 @@ def accumulated(call: Call) -> Tensor:
 
 @rule("_softmax", "_log_softmax", "_safe_softmax", "softmax", "log_softmax")
 def softmax(call: Call) -> Tensor:
-    """OR over the dim, except where the argument is a constant -inf: there the result is a constant.
+    """OR over the dim, except where the argument is a constant -inf, or nothing else is left beside it.
 
     A finite constant counts as -inf from `bound` on, and only if something else is left in the sum.
     """
@@ -197,4 +204,17 @@ def softmax(call: Call) -> Tensor:
             f"softmax met a finite mask value, {value:.3g}: it hides nothing for certain; use -inf, or pass bound=1e8"
         ] = None
     bits = call.bits(scores)
-    return any_over(bits, axes(dim, bits.ndim - 1)).expand_as(bits) & ~masked
+    along = axes(dim, bits.ndim - 1)
+    alone = (~masked).sum(dim, keepdim=True) == 1 if along else ~masked  # a sum of one: the result is 1
+    return any_over(bits, along).expand_as(bits) & ~masked & ~alone
+
+
+@rule("nll_loss_forward", "nll_loss2d_forward")
+def picked(call: Call) -> list[Tensor]:
+    """Minus the score of a class: OR over all classes, and over everything if it is reduced."""
+    if any(isinstance(w, Traced) and w.taint is not None for w in (call["weight"],)):
+        raise NotImplementedError("class weights that depend on the input")
+    target, scores = call.bits(call["target"]), call.bits(call["self"])
+    picked = scores.any(min(2, scores.ndim - 1)) | target
+    weight = call.fill(any_at_all(target), call.outs[1])
+    return [picked if call["reduction"] == 0 else call.fill(any_at_all(picked), call.out), weight]
