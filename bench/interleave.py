@@ -115,7 +115,9 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), platform.machine())
+    return next(
+        (x.partition(":")[2].strip() for x in lines if x.startswith("model name")), platform.machine()
+    )
 
 
 def report(tables: Mapping[str, list[Line]], facts: dict[str, str], *, unit: str, as_json: bool) -> None:
@@ -131,7 +133,9 @@ def report(tables: Mapping[str, list[Line]], facts: dict[str, str], *, unit: str
 
 def markdown(lines: list[Line], unit: str) -> str:
     """A table whose ratios read: ratio of the medians (lower to upper quartile of the rounds)."""
-    head = f"| variant | ms a {unit} | CPU ms a {unit} | wall, ratio | CPU, ratio |\n|---|---:|---:|---:|---:|"
+    head = (
+        f"| variant | ms a {unit} | CPU ms a {unit} | wall, ratio | CPU, ratio |\n|---|---:|---:|---:|---:|"
+    )
     rows = [
         f"| {x.name} | {x.wall_ms:.3f} | {x.cpu_ms:.3f} | {_words(x.wall_ratio)} | {_words(x.cpu_ratio)} |"
         for x in lines

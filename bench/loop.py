@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from interleave import Line, conditions, interleave, options, passive, report
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 ROWS, FEATURES, BATCH, RATE = 25_600, 64, 256, 1e-3
 
 
-def as_people_write_it(model: nn.Module, x: Tensor, steps: int) -> None:
+def as_people_write_it(model: Any, x: Tensor, steps: int) -> None:
     """Default Adam, a random index a batch, nothing else; the loss is never even read."""
     import torch
 
@@ -36,7 +37,7 @@ def as_people_write_it(model: nn.Module, x: Tensor, steps: int) -> None:
                 return
 
 
-def fastest(model: nn.Module, x: Tensor, steps: int) -> None:
+def fastest(model: Any, x: Tensor, steps: int) -> None:
     """Fused AdamW, one shuffle an epoch and then slices, nothing else."""
     import torch
 
@@ -47,7 +48,7 @@ def fastest(model: nn.Module, x: Tensor, steps: int) -> None:
         optimizer.zero_grad()
 
 
-def fastest_with_the_same(model: nn.Module, x: Tensor, steps: int) -> None:
+def fastest_with_the_same(model: Any, x: Tensor, steps: int) -> None:
     """The fastest loop with what jensen does too: clipping, an average of the weights, a cosine, a sum of losses."""
     import torch
 
@@ -75,7 +76,7 @@ def _slices(x: Tensor) -> Iterator[Tensor]:
             yield shuffled[i : i + BATCH]
 
 
-def jensens(x: Tensor) -> Callable[[nn.Module, Tensor, int], None]:
+def jensens(x: Tensor) -> Callable[[Any, Tensor, int], None]:
     """jensen's own train() on a feed that was made once."""
     import torch
 
@@ -108,9 +109,7 @@ def mlp(hidden: int) -> nn.Module:
         def __init__(self, space: Space) -> None:
             super().__init__(space)
             sizes = [FEATURES, hidden, hidden, FEATURES]
-            layers = [
-                part for a, b in zip(sizes, sizes[1:]) for part in (nn.Linear(a, b), nn.ReLU(inplace=True))
-            ]
+            layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU(inplace=True))]
             self.net = nn.Sequential(*layers[:-1])
 
         def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
@@ -132,9 +131,7 @@ def measure(hidden: int, steps: int, rounds: int, seed: int) -> dict[str, list[L
         "bare, fastest": fastest,
         "bare, fastest, with clipping, average, cosine": fastest_with_the_same,
     }
-    variants = {
-        name: lambda loop=loop: loop(copy.deepcopy(start), x, steps) for name, loop in loops.items()
-    }
+    variants = {name: lambda loop=loop: loop(copy.deepcopy(start), x, steps) for name, loop in loops.items()}
     lines = interleave(variants, "bare, as people write it", rounds=rounds, units=steps, seed=seed)
     return {f"MLP 64-{hidden}-{hidden}-64, batch {BATCH}, {rounds} rounds of {steps} steps": lines}
 

@@ -167,7 +167,7 @@ def test_kinds_and_drop_shape_the_rows() -> None:
         "b=levels",
     )
     assert facts["run"] == "runs/independent-t"
-    assert facts["space"] == "2, 1 categorical, 1 levels, mass"
+    assert facts["space"] == "2 columns (1 categorical, 1 levels), mass"
 
 
 def test_a_density_of_levels_is_printed_as_a_bound() -> None:
