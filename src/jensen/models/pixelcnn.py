@@ -21,8 +21,9 @@ class PixelCNN(Model):
     """Masked convolutional network for images, exact log mass in one pass.
 
     `channels`: width, a multiple of the image's channels (which are ordered: R before G before B). `layers`: residual
-    blocks. `kernel`: of the first layer (mask A), `block_kernel`: inside the blocks (mask B). `inputs`, `head`,
-    `dropout` as in MADE. The stack has the blind spot of claim A3. Sampling makes one pass a site.
+    blocks. `kernel`: of the first layer (mask A), `block_kernel`: inside the blocks (mask B). `dropout`: of whole
+    channels in a block, in training only. `inputs`, `head` as in MADE. Stacks of masked kernels never reach all
+    earlier pixels: some to the upper right stay unseen. Sampling makes one pass a site.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical"})
@@ -57,10 +58,10 @@ class PixelCNN(Model):
             nn.Sequential(
                 nn.ReLU(),
                 conv("B", channels, 2 * channels, 1),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 conv("B", channels, channels, block_kernel),
-                nn.ReLU(),
-                nn.Dropout(dropout),
+                nn.ReLU(inplace=True),
+                nn.Dropout2d(dropout),
                 conv("B", 2 * channels, channels, 1),
             )
             for _ in range(layers)
@@ -69,7 +70,7 @@ class PixelCNN(Model):
         self.last = nn.Sequential(
             nn.ReLU(),
             conv("B", 2 * channels, 2 * channels, 1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             conv("B", colours * self.head.size, 2 * channels, 1, gain=0.1),
         )
         raster = torch.arange(height * width)[:, None] + height * width * torch.arange(colours)
@@ -81,8 +82,11 @@ class PixelCNN(Model):
         # features of a channel lie side by side, so that channel groups stay contiguous blocks
         features = self.input(x).movedim(-1, 2).reshape(n, -1, height, width)
         h = self.first(features.contiguous(memory_format=torch.channels_last))
+        # one input channel fits both layouts and torch then picks rows first: every sum below would mix layouts and
+        # copy. With this line a training step takes 0.78 of the time, with the work in place 0.72
+        h = h.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
-            h = h + block(h)
+            h = block(h).add_(h)
         return self.last(h).reshape(n, colours, -1, height, width).movedim(2, -1)
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
