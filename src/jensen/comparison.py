@@ -30,7 +30,7 @@ from jensen.plan import Plan
 from jensen.quantity import Answer, Kind, Order, Quantity, Scores, order
 from jensen.train import Moment, Watch
 
-SHOWN = 100
+SHOWN = 36
 """Rows sampled from every model, for the pictures and the sampling rate."""
 
 

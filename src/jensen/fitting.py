@@ -38,7 +38,7 @@ from jensen.train import Run, Watch, train
 SAMPLE_BYTES = 1 << 28
 """Codecs, and models that solve themselves, see at most as many rows as fit into this as float64."""
 
-VALID_ROWS = 4096
+VALID_ROWS = 1024
 """A validation during training scores at most this many rows."""
 
 

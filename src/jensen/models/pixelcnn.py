@@ -12,7 +12,7 @@ from jensen.functional.ancestral import ancestral, uniforms
 from jensen.functional.masks import conv_mask
 from jensen.heads import head_for
 from jensen.model import Model, refuse_context
-from jensen.nn.masked import MaskedConv2d
+from jensen.nn.masked import MaskedConv2d, channels_last
 from jensen.nn.sites import SiteInput
 from jensen.space import Space
 
@@ -81,10 +81,10 @@ class PixelCNN(Model):
         n, colours, height, width = x.shape
         # features of a channel lie side by side, so that channel groups stay contiguous blocks
         features = self.input(x).movedim(-1, 2).reshape(n, -1, height, width)
-        h = self.first(features.contiguous(memory_format=torch.channels_last))
+        h = self.first(channels_last(features))
         # one input channel fits both layouts and torch then picks rows first: every sum below would mix layouts and
         # copy. With this line a training step takes 0.78 of the time, with the work in place 0.72
-        h = h.contiguous(memory_format=torch.channels_last)
+        h = channels_last(h)
         for block in self.blocks:
             h = block(h).add_(h)
         return self.last(h).reshape(n, colours, -1, height, width).movedim(2, -1)

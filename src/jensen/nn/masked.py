@@ -48,6 +48,14 @@ class MaskedConv2d(nn.Module):
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """(n, c, h, w) with the channels of a pixel side by side in memory; the values stay.
+
+    Permutations do what `contiguous(memory_format=...)` does, and `torch.func.vmap` takes them.
+    """
+    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+
+
 @torch.no_grad()
 def _live_init(weight: Tensor, bias: Tensor, mask: Tensor, gain: float) -> None:
     """Uniform on +-gain / sqrt(live taps of the row): the fan-in counts only what the mask keeps."""
