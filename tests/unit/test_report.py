@@ -23,7 +23,7 @@ from jensen.report.correlations import correlations
 from jensen.report.marginals import level_shares, shares_in_bins, shown_levels
 from jensen.report.numbers import aligned, show
 from jensen.report.page import render
-from jensen.report.tables import order_lines, plain_table, terminal_table
+from jensen.report.tables import audit_lines, order_lines, plain_table, terminal_table
 from jensen.report.words import summary
 from jensen.space import Column, Space
 
@@ -484,3 +484,23 @@ def test_a_check_that_does_not_apply_is_not_called_unproven(
         model["audit"] = []
     page = render(record, pictures)
     assert "does-not-apply" in page and 'class="not-proven"' not in page
+
+
+def test_failed_checks_are_named_first_and_the_rest_is_counted(record: dict[str, Any]) -> None:
+    def verdict(check: str, holds: bool | None, **more: Any) -> dict[str, Any]:
+        return {"check": check, "holds": holds, "evidence": "seen", **more}
+
+    for model in record["models"]:
+        model["audit"] = []
+    first, second = (model["name"] for model in record["models"][:2])
+    record["models"][0]["audit"] = [
+        verdict("no_leak", False),
+        verdict("mass_sums", True),
+        verdict("rows", None),
+    ]
+    record["models"][1]["audit"] = [verdict("no_leak", None, applies=False), verdict("mass_sums", True)]
+    assert second != first
+    assert audit_lines(record) == [
+        f"{first} fails no_leak: seen",
+        f"2 hold; not proven: rows of {first}; 1 do not apply",
+    ]

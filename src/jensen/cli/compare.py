@@ -137,7 +137,7 @@ def _free(title: str, taken: dict[str, Any]) -> str:
 
 
 def _print(result: Comparison, path: Path) -> None:
-    from jensen.report.tables import order_lines, plain_table
+    from jensen.report.tables import audit_lines, order_lines, plain_table
 
     record = result.to_dict()
     if sys.stdout.isatty():
@@ -149,6 +149,12 @@ def _print(result: Comparison, path: Path) -> None:
         click.echo(f"\nOrders at level {record['order_level']:g}, {record['orders_note']}:")
     for line in lines:
         colour = None if line.startswith("undecided") else "green"
+        click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
+    checks = audit_lines(record)
+    if checks:
+        click.echo("\nChecks of the models (evidence in the report):")
+    for line in checks:
+        colour = "red" if " fails " in line else None
         click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
     click.echo(f"\nreport: {click.style(str(path), bold=True)}")
 

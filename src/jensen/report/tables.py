@@ -57,6 +57,24 @@ def order_lines(record: Record) -> list[str]:
     return [_clean(order_line(order, record)) for order in [*proven, *undecided]]
 
 
+def audit_lines(record: Record) -> list[str]:
+    """What the checks found: failures by name first, then how many hold, are open or do not apply."""
+    found = [(model["name"], one) for model in record["models"] for one in model["audit"]]
+    lines = [
+        f"{name} fails {one['check']}: {one['evidence']}" for name, one in found if one["holds"] is False
+    ]
+    held = sum(one["holds"] is True for _, one in found)
+    open_ones = [f"{one['check']} of {name}" for name, one in found if _is_open(one)]
+    apart = sum(not one.get("applies", True) for _, one in found)
+    text = f"{held} hold" + (f"; not proven: {', '.join(open_ones)}" if open_ones else "")
+    lines.append(text + (f"; {apart} do not apply" if apart else ""))
+    return [_clean(line) for line in lines] if found else []
+
+
+def _is_open(verdict: Record) -> bool:
+    return verdict["holds"] is None and bool(verdict.get("applies", True))
+
+
 def _cells(rows: Sequence[Row]) -> list[list[str]]:
     short = ["cannot" if row.why_not.startswith("cannot") else row.why_not for row in rows]
     columns = [
