@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -13,7 +16,9 @@ from jensen.plan import Plan
 class Player:
     """Plays one Turn: fused Adam on its `moves`, gradients clipped, steps with an infinite gradient left out.
 
-    All bookkeeping stays on the device: `loss` and `skipped` are running sums, read when somebody looks.
+    All bookkeeping stays on the device: `loss` and `skipped` are running sums, read when somebody looks. The kernel of
+    torch.optim.AdamW(fused=True) is called directly: the class around it costs a small model a fifth of its step, and
+    its construction imports torch's compiler (three seconds). The weights are bit for bit the same.
     """
 
     def __init__(self, turn: Turn, plan: Plan) -> None:
@@ -24,9 +29,13 @@ class Player:
                 f"the turn {turn.name!r} has nothing to move", "its moves are empty", "unfreeze parameters"
             )
         device = self.parameters[0].device
-        # the fused kernel takes the scale of the gradients and the order to skip a step, so both cost nothing
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=plan.rate, weight_decay=plan.decay, fused=True)
-        self.clip = plan.clip
+        self.clip, self.decay = plan.clip, plan.decay
+        self.steps = [torch.zeros((), device=device) for _ in self.parameters]
+        self.first = [torch.zeros_like(p) for p in self.parameters]
+        self.second = [torch.zeros_like(p) for p in self.parameters]
+        self.one = torch.ones((), device=device)
+        self.infinity = torch.full((), math.inf, device=device)
+        self.bad = torch.zeros((), device=device)
         self.loss = torch.zeros((), device=device)
         self.skipped = torch.zeros((), device=device)
         self.length = torch.zeros((), device=device)
@@ -41,22 +50,43 @@ class Player:
         self._clip_and_step(rate)
         self.loss += loss.detach()
 
+    @torch.no_grad()
     def _clip_and_step(self, rate: float) -> None:
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        bad = (~length.isfinite()).float()
-        # the running average starts at the first length; an infinite one must not enter it
-        start = torch.where(self.length > 0, self.length, length)
-        self.length = torch.where(
-            bad > 0, self.length, start.lerp(torch.minimum(length, self.clip * start), 0.01)
+        # a parameter that this batch did not reach has no gradient, and keeps its own count of steps
+        moved = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        parameters, first, second, steps = (
+            [of[i] for i in moved] for of in (self.parameters, self.first, self.second, self.steps)
         )
-        longest = (self.clip * start).clamp(min=1e-30)  # a gradient of exactly zero must not make 0 / 0
-        self.optimizer.grad_scale = (length / longest).clamp(min=1.0)  # type: ignore[attr-defined]
-        self.optimizer.found_inf = bad  # type: ignore[attr-defined]
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.skipped += bad
+        gradients = [cast(Tensor, p.grad) for p in parameters]
+        length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        good = length < self.infinity  # false for nan as well
+        torch.logical_not(good, out=self.bad)
+        average = torch.where(self.length > 0, self.length, length)  # it starts at the first length
+        longest = average * self.clip
+        scale = torch.fmax(length / longest, self.one)  # fmax passes over the nan of 0 / 0
+        lengths = average.lerp(torch.fmin(length, longest), 0.01)
+        self.length = torch.where(good, lengths, self.length)
+        torch._foreach_add_(steps, good.to(torch.float32))
+        torch._fused_adamw_(
+            parameters,
+            gradients,
+            first,
+            second,
+            [],
+            steps,
+            lr=rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=self.decay,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=scale,
+            found_inf=self.bad,
+        )
+        for parameter in parameters:
+            parameter.grad = None
+        self.skipped += self.bad
 
     def _check_moves(self) -> None:
         """After the first backward: a gradient outside `moves` would be lost silently, so it is an error."""
@@ -80,9 +110,8 @@ class Player:
     def state(self) -> dict[str, Tensor]:
         """The optimiser's tensors by name, and what was added up since the last reading."""
         tensors = {"length": self.length, "loss": self.loss, "skipped": self.skipped}
-        for i, parameter in enumerate(self.parameters):
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"{i}.{key}"] = value
+        for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
+            tensors |= {f"{i}.step": step, f"{i}.exp_avg": first, f"{i}.exp_avg_sq": second}
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:
@@ -91,9 +120,6 @@ class Player:
         self.length, self.loss, self.skipped = (
             tensors[name].to(device).clone() for name in ("length", "loss", "skipped")
         )
-        for i, parameter in enumerate(self.parameters):
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            if f"{i}.step" in tensors:
-                self.optimizer.state[parameter] = {
-                    key: tensors[f"{i}.{key}"].to(parameter.device).clone() for key in keys
-                }
+        for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
+            for tensor, key in ((step, "step"), (first, "exp_avg"), (second, "exp_avg_sq")):
+                tensor.copy_(tensors[f"{i}.{key}"])

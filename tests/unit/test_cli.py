@@ -344,16 +344,24 @@ def test_options_that_make_no_sense_are_refused(call: Any) -> None:
 def test_threads_are_chosen_unless_the_environment_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from jensen.cli.start import start_torch
-    from jensen.fitting import thread_count
+    from jensen.cli.start import settle_threads, start_torch
+    from jensen.space import Space
 
+    small, large = Space.levels((1, 8, 8), 17), Space.levels((1, 28, 28), 256)
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(12)), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
     start_torch()
+    settle_threads(None, large)
+    assert asked == []
     start_torch(3)
+    settle_threads(3, large)
+    assert asked == [3]
     monkeypatch.delenv("OMP_NUM_THREADS")
-    start_torch()
-    assert asked == [3, thread_count()]
+    settle_threads(None, small)
+    settle_threads(None, large)
+    assert asked == [3, 1, 8]
 
 
 def test_waiting_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

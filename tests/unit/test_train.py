@@ -184,14 +184,23 @@ def test_a_step_equals_plain_adamw_while_nothing_is_clipped() -> None:
     torch.testing.assert_close(w, twin, rtol=1e-5, atol=1e-6)
 
 
+def test_gradients_of_zero_move_nothing_and_break_nothing() -> None:
+    player, w, _ = player_and_twin(clip=2.0)
+    player.decay = 0.0
+    before = w.detach().clone()
+    for _ in range(3):
+        player.play(torch.zeros(3), None, 0.1)
+    assert torch.equal(w, before) and player.read()[1] == 0
+
+
 def test_a_gradient_above_the_running_length_is_shortened_to_it() -> None:
     player, w, _ = player_and_twin(clip=2.0)
     player.play(torch.ones(3), None, 1e-9)
     first = player.length.item()
     assert first == pytest.approx((2 * w.detach()).norm().item(), rel=1e-5)
-    before = player.optimizer.state[w]["exp_avg"].clone()
+    before = player.first[0].clone()
     player.play(torch.ones(3) * 100, None, 1e-9)
-    used = (player.optimizer.state[w]["exp_avg"] - 0.9 * before) / 0.1
+    used = (player.first[0] - 0.9 * before) / 0.1
     # Adam's average took in a gradient of twice the running length instead of 10,000 times
     assert used.norm().item() == pytest.approx(2 * first, rel=1e-3)
 

@@ -84,7 +84,7 @@ def compare(
     The budget is that of each model. An order of two models is printed only where the paired differences prove it. Ends
     by naming the report: one HTML file that opens offline.
     """
-    from jensen.cli.start import start_torch
+    from jensen.cli.start import settle_threads, start_torch
 
     path = Path(report or f"report/{base_name(rows)}.html")
     refuse_taken_file(path, overwrite)
@@ -94,6 +94,7 @@ def compare(
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs)
     data = options.read_rows(rows, kinds, drop)
+    settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with open_progress(quiet) as progress:
         result = jensen.compare(

@@ -76,7 +76,7 @@ def fit(
     The rows are split into a training, a validation and a held-out part; the score that is printed at the end is that
     of the held-out part. Ctrl-C finishes the step, writes a checkpoint and says how to resume.
     """
-    from jensen.cli.start import start_torch
+    from jensen.cli.start import settle_threads, start_torch
 
     start_torch(threads)
     import jensen
@@ -88,6 +88,7 @@ def fit(
     folder = Path(out or f"runs/{model}-{base_name(rows)}")
     refuse_taken_folder(folder, overwrite or resume)
     data = options.read_rows(rows, kinds, drop)
+    settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with nothing_halved(folder), open_progress(quiet) as progress:
         progress.stage(model, "fit")

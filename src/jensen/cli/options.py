@@ -41,7 +41,7 @@ threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads for torch, else OMP_NUM_THREADS, else every core up to 8.",
+    help="Threads for torch, else OMP_NUM_THREADS, else 1 for small rows and every core (up to 8) for large images.",
 )
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 device = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")

@@ -55,7 +55,7 @@ def sample(
 
     Without --out a table is printed as CSV.
     """
-    from jensen.cli.start import start_torch
+    from jensen.cli.start import settle_threads, start_torch
 
     if out is not None:
         refuse_taken_file(Path(out), overwrite)
@@ -64,6 +64,7 @@ def sample(
     from jensen.data import check_target, write
 
     fitted = jensen.load(run)
+    settle_threads(threads, fitted.space)
     if out is None:
         _refuse_long(n, fitted.space, as_json)
     else:

@@ -52,7 +52,7 @@ def score(
 
     Where ROWS are those the run was fitted to, its held-out part alone is scored, unless --all is given.
     """
-    from jensen.cli.start import start_torch
+    from jensen.cli.start import settle_threads, start_torch
 
     if out is not None:
         _refuse_other_format(out)
@@ -61,6 +61,7 @@ def score(
     import jensen
 
     fitted = jensen.load(run)
+    settle_threads(threads, fitted.space)
     options.warn_of_namesake(rows)
     values, part = _chosen(fitted, rows, drop, everything)
     with open_progress(quiet) as progress:
