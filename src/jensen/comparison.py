@@ -184,7 +184,10 @@ def compare(
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.perf_counter() - begun,
         "threads": torch.get_num_threads(),
-        "device": device,
+        "device": next(
+            (str(entry.fitted.record["device"]) for entry in entries if "device" in entry.fitted.record),
+            device,
+        ),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

@@ -115,7 +115,7 @@ def _run(record: Record) -> dict[str, Any]:
         "Seeds": f"{run['seed']} for the run, {data['split_seed']} for the split",
         "Started": run["started"],
         "Took": f"{plain(run['seconds'])} s",
-        "Machine": f"{run['processor']}; {run['device']}, {run['threads']} threads",
+        "Machine": f"{run['processor']}; {run['device']}, {run['threads']} {'thread' if run['threads'] == 1 else 'threads'}",
         "Versions": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
     }
     return {"facts": facts, "notes": data["notes"], "models": [_how(model) for model in record["models"]]}
