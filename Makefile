@@ -1,7 +1,8 @@
 # Two commands do everything: `make demo` and `make test`. Each makes .venv first if need be.
 #   PYTHON=python3.12      the interpreter to start from
-#   TORCH_BACKEND=cu128    another build of torch than the CPU one (auto: what fits this machine)
+#   TORCH_BACKEND=cu128    with `make clean demo`: another build of torch than the CPU one (auto: what fits)
 
+.NOTPARALLEL:
 .PHONY: demo test lint check soak bench clean
 export OMP_WAIT_POLICY ?= PASSIVE
 

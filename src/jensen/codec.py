@@ -120,8 +120,13 @@ class Standardise:
                 "rows to standardise must be finite", "got nan, inf or an overflow", "drop such rows"
             )
         if not (scale > 0).all():
+            stuck = (scale <= 0).flatten().nonzero().flatten().tolist()
+            names = [space.column(i).name or f"site {i}" for i in stuck[:5]]
+            more = f" and {len(stuck) - 5} more" if len(stuck) > 5 else ""
             raise DataError(
-                "a constant column cannot be standardised", f"got scales {scale.tolist()}", "drop it"
+                "a constant column (constant in the training rows) cannot be standardised",
+                f"got {', '.join(names)}{more}",
+                "drop it",
             )
         self.space = space
         self.mean, self.scale = mean.double(), scale.double()

@@ -21,13 +21,14 @@ from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, UsageError
+from jensen.errors import Cannot, SpaceError, UsageError
 from jensen.fitted import Fitted
-from jensen.fitting import fit
+from jensen.fitting import check_seed, fit, split_identity
 from jensen.model import Can, abilities
 from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Answer, Kind, Order, Quantity, Scores, order
+from jensen.scoring import some_rows
 from jensen.train import Moment, Watch
 
 SHOWN = 36
@@ -95,7 +96,7 @@ class Comparison:
         from jensen.report import Pictures, write_report
 
         samples = {entry.name: entry.samples for entry in self.entries if entry.samples is not None}
-        pictures = Pictures(self.data.space, np.asarray(self.data.test[:SHOWN]), samples)
+        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples)
         return write_report(self.to_dict(), pictures, Path(path), overwrite=overwrite)
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,7 +115,7 @@ class Comparison:
                 "notes": [*data.notes, *self.facts.get("warnings", [])],
                 "split_seed": data.seed,
             },
-            "models": [_entry_dict(entry) for entry in self.entries],
+            "models": [_entry_dict(entry, self.level) for entry in self.entries],
             "orders": [
                 {
                     "better": pair.better,
@@ -134,7 +135,7 @@ class Comparison:
 
 
 def compare(
-    models: str | Sequence[str | Fitted] | Mapping[str, str | Fitted] | None,
+    models: str | Fitted | Sequence[str | Fitted] | Mapping[str, str | Fitted] | None,
     rows: Any,
     *,
     lens: None = None,
@@ -163,6 +164,9 @@ def compare(
     """
     if lens is not None:
         raise Cannot("no metric of this version uses a lens", f"got {type(lens).__name__}", "leave lens out")
+    if not 0 < level < 1:
+        raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
+    check_seed(seed)
     data = read_rows(rows)
     chosen = _titled(line_up(data) if models is None else models)
     started, begun = datetime.now(UTC), time.perf_counter()
@@ -201,10 +205,19 @@ def compare(
 def line_up(rows: Rows) -> list[str]:
     """The default models for some rows: the baseline and the flagship of each family that takes them."""
     kind = rows.space.kind
+    if kind == "mixed":
+        discrete = [
+            column.name or str(i) for i, column in enumerate(rows.space.columns) if column.kind != "real"
+        ]
+        raise SpaceError(
+            "no model of this version takes real and discrete columns together",
+            f"got {rows.space.describe()}",
+            f"drop the discrete ones (drop={discrete}), or make all columns of one kind with kinds",
+        )
     names = ["independent"]
     if kind in ("real", "levels", "binary"):
         names.append("mixture")
-    if kind != "real" and kind != "mixed":
+    if kind != "real":
         names.append("made")
         if rows.space.is_image:
             names.append("pixelcnn")
@@ -238,14 +251,22 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
         seconds = max(time.perf_counter() - begun, 1e-9)
         rate = Quantity(SHOWN / seconds, Kind.ESTIMATE, "rows/s", how={"n": SHOWN, "batch": SHOWN})
     tell(title, "audit")
-    return Entry(title, fitted, scores, why_not, samples, rate, audit(fitted, data.test[:64], seed=seed))
+    return Entry(
+        title,
+        fitted,
+        scores,
+        why_not,
+        samples,
+        rate,
+        audit(fitted, some_rows(data.test, 64, seed), seed=seed),
+    )
 
 
-def _entry_dict(entry: Entry) -> dict[str, Any]:
+def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:
     fitted, record = entry.fitted, entry.fitted.record
     run = record.get("run", {})
-    mean = None if entry.scores is None else entry.scores.mean()
-    bits = None if entry.scores is None else entry.scores.bits_per_dim.mean()
+    mean = None if entry.scores is None else entry.scores.mean(level)
+    bits = None if entry.scores is None else entry.scores.bits_per_dim.mean(level)
     cls = type(fitted.model)
     return {
         "name": entry.name,
@@ -277,12 +298,15 @@ def _codec_name(record: Mapping[str, Any]) -> str:
     return " then ".join(part["codec"] for part in parts) if parts else str(record["codec"])
 
 
-def _titled(models: str | Sequence[str | Fitted] | Mapping[str, str | Fitted]) -> dict[str, str | Fitted]:
+def _titled(
+    models: str | Fitted | Sequence[str | Fitted] | Mapping[str, str | Fitted],
+) -> dict[str, str | Fitted]:
     if isinstance(models, Mapping):
         titled = dict(models)
     else:
         titled = {}
-        for item in [models] if isinstance(models, str) else models:
+        for item in [models] if isinstance(models, (str, Fitted)) else models:
+            _check_model(item)
             title = base = item if isinstance(item, str) else item.name
             number = itertools.count(2)
             while title in titled:
@@ -291,9 +315,19 @@ def _titled(models: str | Sequence[str | Fitted] | Mapping[str, str | Fitted]) -
     if not titled:
         raise UsageError("expected at least one model", "got none", f"known: {', '.join(CATALOGUE)}")
     for item in titled.values():
+        _check_model(item)
         if isinstance(item, str):
             model_class(item)
     return titled
+
+
+def _check_model(item: object) -> None:
+    if not isinstance(item, (str, Fitted)):
+        raise UsageError(
+            "expected names of models and fitted models",
+            f"got {type(item).__name__}",
+            f"known: {', '.join(CATALOGUE)}",
+        )
 
 
 def _strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
@@ -301,10 +335,12 @@ def _strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
     said = []
     for title, item in chosen.items():
         source = {} if isinstance(item, str) else item.record.get("data", {})
-        if not isinstance(item, str) and (source.get("hash"), source.get("split_seed")) != (
-            data.hash,
-            data.seed,
-        ):
+        sizes = tuple(source.get("counts", {}).get(part) for part in ("train", "valid", "test"))
+        if not isinstance(item, str) and (
+            source.get("hash"),
+            source.get("split_seed"),
+            sizes,
+        ) != split_identity(data):
             said.append(
                 f"{title} was fitted to other data or another split: it may have seen the rows scored here"
             )

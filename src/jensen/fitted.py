@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from jensen.card import card_text
+from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, codec_from_dict
 from jensen.data import hash_rows, read
-from jensen.errors import DataError, OutputError, UsageError
+from jensen.errors import DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
 from jensen.models import catalogue_name, model_class
 from jensen.quantity import Scores
@@ -64,11 +65,16 @@ class Fitted:
     ) -> NDArray[Any]:
         """n rows (n, *shape) in the user's own units, drawn from the distribution that `score` scores.
 
+        A density model of levels is the exception: its samples are rounded down to levels, those beyond the ends onto
+        the ends, and `score` is a lower bound on the mass that this gives.
+
         The same seed gives the same rows on the same device; None draws a fresh one. Raises Cannot when the model
         does not sample. `watch` is told how many rows are done.
         """
-        if n < 1:
-            raise UsageError("expected at least one row to sample", f"got n={n}")
+        if n < 1 or int(n) != n or batch < 1:
+            raise UsageError(
+                "expected at least one row to sample, a whole number", f"got n={n}", "pass n=16, say"
+            )
         if Can.SAMPLE not in self.can:
             raise self.model.cannot(Can.SAMPLE)
         generator = torch.Generator()
@@ -77,7 +83,9 @@ class Fitted:
         parts = []
         for start in range(0, n, batch):
             z = self.model.sample(min(batch, n - start), generator=generator)
-            parts.append(self.codec.decode(z.cpu()).numpy())
+            # float64: a column far from zero (a time in seconds) has values that float32 cannot tell apart
+            z = z.cpu().double() if z.is_floating_point() else z.cpu()
+            parts.append(self.codec.decode(z).numpy())
             if watch is not None:
                 watch(min(start + batch, n))
         return np.concatenate(parts)
@@ -88,15 +96,17 @@ class Fitted:
         """Log-likelihoods of `rows` in nats, in the user's own units, with their kind.
 
         `rows`: anything `jensen.rows` reads, in the space the model was fitted in; a Rows stands for its held-out
-        part, anything else for all its rows (the scores' `how` says when training rows are among them). `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
+        part, anything else for all its rows (the scores' `how` says so when they are
+        the data of the fit or its training part). `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
         when the rows do not fit, Cannot when the model has no likelihood.
         """
         source = read(rows, self.space)
         values, kind, how = log_likelihood(self.model, self.codec, source, k=k, seed=seed, watch=watch)
         how = {"model": self.name, "codec": type(self.codec).__name__, **how}
         scored = hash_rows(source)
-        if scored == self.record.get("data", {}).get("hash"):
-            how["seen"] = "the model was fitted on a part of these rows"
+        known = self.record.get("data", {})
+        if scored in (known.get("hash"), known.get("train_hash")):
+            how["seen"] = "the model was fitted on these rows, or on a part of them"
         return Scores(values, kind, self.space.measure, self.space.dims, scored, how=how)
 
     def embed(self, rows: Any) -> NDArray[Any]:
@@ -168,14 +178,21 @@ def load(path: str | Path, *, model: type[Model] | None = None, device: str = "c
         raise DataError(
             "weights and record of a run do not belong together", str(folder), "fit or copy the run again"
         )
-    built = build(record["model"], cls)
+    try:
+        built, codec = build(record["model"], cls), codec_from_dict(record["codec"])
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, JensenError):
+            raise
+        raise DataError(
+            "the record of a run is damaged", f"{folder}: {error}", "fit or copy the run again"
+        ) from None
     load_weights(built, tensors, weights)
     facts = {
         key: value
         for key, value in record.items()
         if key not in ("format", "model", "codec", "can", "weights")
     }
-    return Fitted(built.to(device).eval(), codec_from_dict(record["codec"]), _read_history(folder), facts)
+    return Fitted(built.to(device).eval(), codec, _read_history(folder), facts)
 
 
 def claim(path: str | Path, overwrite: bool) -> Path:
@@ -183,10 +200,13 @@ def claim(path: str | Path, overwrite: bool) -> Path:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise OutputError("a run is a folder", f"{folder} is a file", "choose another name")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise OutputError(
-            "the output folder is not empty", f"got {folder}", "choose another, or pass overwrite"
-        )
+    if folder.is_dir() and any(folder.iterdir()):
+        if not overwrite:
+            raise OutputError(
+                "the output folder is not empty", f"got {folder}", "choose another, or pass overwrite"
+            )
+        if not any((folder / name).exists() for name in ("model.json", CHECKPOINT)):
+            raise OutputError("a folder of other files is not overwritten", f"got {folder}", "choose another")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

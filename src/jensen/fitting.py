@@ -19,18 +19,18 @@ from jensen._version import __version__
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.codec import Codec, as_tensor, codec_for
-from jensen.data import Rows
+from jensen.data import Rows, hash_rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, DataError, Diverged, UsageError
+from jensen.errors import Cannot, DataError, Diverged, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted, claim
 from jensen.model import Can, Model
-from jensen.models import catalogue_name, model_class
+from jensen.models import CATALOGUE, catalogue_name, model_class
 from jensen.objective import Objective
 from jensen.objectives import objective_for
 from jensen.plan import Plan
 from jensen.quantity import Quantity, Scores
-from jensen.scoring import RowSource, log_likelihood, place
+from jensen.scoring import RowSource, log_likelihood, place, some_rows
 from jensen.space import Space
 from jensen.store import model_record
 from jensen.train import Run, Watch, train
@@ -82,6 +82,7 @@ def fit(
         raise Cannot(
             "no model of this version takes a context", f"got {type(context).__name__}", "leave context out"
         )
+    check_seed(seed)
     plan = _budget(plan or Plan(), steps, seconds)
     data = read_rows(rows, space=space)
     with torch.random.fork_rng(devices=_cuda_devices()):
@@ -105,6 +106,15 @@ class _Task:
 
     def perform(self, out: str | Path | None, resume: bool, overwrite: bool, watch: Watch | None) -> Fitted:
         """Solve or train, then save."""
+        if resume and out is None:
+            raise UsageError("resume needs the folder of the run", "got no out", "pass out")
+        if resume and self.objective is None:
+            name = type(self.model).__name__
+            raise UsageError(
+                "there is nothing to resume: this model is solved in one call",
+                f"got {name}",
+                "fit without resume",
+            )
         folder = None if out is None else _open_folder(Path(out), resume, overwrite)
         started = datetime.now(UTC)
         try:
@@ -145,13 +155,13 @@ class _Task:
             self.plan,
             validate=self._validate if can_validate else None,
             folder=folder,
-            fingerprint=self._fingerprint(),
+            fingerprint="" if folder is None else self._fingerprint(),
             resume=resume,
             watch=watch,
         )
 
     def _validate(self) -> Quantity:
-        rows = self.data.valid[:VALID_ROWS]
+        rows = some_rows(self.data.valid, VALID_ROWS, self.seed)
         values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed)
         space = self.codec.space
         return Scores(values, kind, space.measure, space.dims, "valid", how=how).mean()
@@ -159,8 +169,7 @@ class _Task:
     def _fingerprint(self) -> str:
         settings = {**asdict(self.plan), "steps": None, "seconds": None, "save_every": None}
         facts = [
-            self.data.hash,
-            self.data.seed,
+            *split_identity(self.data),
             self.codec.to_dict(),
             model_record(self.model, None),
             settings,
@@ -177,6 +186,7 @@ class _Task:
             "data": {
                 "name": data.name,
                 "hash": data.hash,
+                "train_hash": hash_rows(data.train),
                 "split_seed": data.seed,
                 "counts": {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
                 "notes": list(data.notes),
@@ -225,13 +235,24 @@ def _build(model: str | type[Model] | Model, data: Rows, hyper: dict[str, Any]) 
             )
         return codec, model
     cls = model_class(model) if isinstance(model, str) else model
+    if not (isinstance(cls, type) and issubclass(cls, Model) and hasattr(cls, "accepts")):
+        raise UsageError(
+            "expected a name of the catalogue, a Model class that says what it accepts, or a Model",
+            f"got {cls!r:.80}",
+            f"known: {', '.join(CATALOGUE)}",
+        )
     codec = _codec(cls, data)
     try:
         built = cls(codec.model_space, **hyper)
-    except TypeError as error:
+    except JensenError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
         name = catalogue_name(cls) or cls.__name__
+        given = (
+            f"{', '.join(f'{key}={value!r}' for key, value in hyper.items())}: {str(error).splitlines()[0]}"
+        )
         raise UsageError(
-            f"{name} does not take these arguments", str(error), f"see help({cls.__name__})"
+            f"{name} does not take these arguments", given, f"see `jensen models {name}`"
         ) from error
     return codec, built
 
@@ -254,6 +275,10 @@ def _sample_rows(data: Rows) -> int:
 def _open_folder(folder: Path, resume: bool, overwrite: bool) -> Path:
     if resume and (folder / "model.json").exists() and not (folder / CHECKPOINT).exists():
         raise UsageError("the run is finished", f"got {folder}", "fit into another folder, or pass overwrite")
+    if resume and not (folder / CHECKPOINT).exists():
+        raise DataError(
+            "there is no interrupted run to resume", f"{folder / CHECKPOINT} is missing", "fit without resume"
+        )
     return claim(folder, overwrite or resume)
 
 
@@ -262,11 +287,24 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).splitlines()[0]
         raise UsageError("that device cannot be used", f"{name!r}: {first}", "use auto or cpu") from None
     return device
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError unless a seed suits every generator that is fed from it."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise UsageError(
+            "a seed is a whole number from 0 to 2^32 - 1", f"got {seed!r}", "0 is as good as any"
+        )
+
+
+def split_identity(data: Rows) -> tuple[str, int, tuple[int, int, int]]:
+    """What tells two splits apart: the rows, the seed and the sizes of the parts."""
+    return data.hash, data.seed, (len(data.train), len(data.valid), len(data.test))
 
 
 def _cuda_devices() -> list[int]:

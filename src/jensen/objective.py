@@ -13,12 +13,11 @@ from jensen.model import Can, Model
 class Turn(nn.Module):
     """One optimiser's move: forward(x, c) gives the loss () that the parameters in `moves` descend.
 
-    `holds` are parameters that the forward pass uses and must not move. The turn is played `repeats` times in a
+    Other parameters that the forward pass uses must be detached there. The turn is played `repeats` times in a
     row, every `every` steps. It is the unit of compilation, of multi-device wrapping and of timing.
     """
 
     name: str = "loss"
-    unit: str = "nats"
     every: int = 1
     repeats: int = 1
 
@@ -30,11 +29,6 @@ class Turn(nn.Module):
     def moves(self) -> Sequence[nn.Parameter]:
         """The parameters this turn's optimiser moves."""
         return [p for p in self.parameters() if p.requires_grad]
-
-    @property
-    def holds(self) -> Sequence[nn.Parameter]:
-        """Parameters the loss uses and this turn must not move."""
-        return []
 
 
 class Objective(Protocol):

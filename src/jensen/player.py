@@ -96,7 +96,7 @@ class Player:
             raise UsageError(
                 f"the turn {self.turn.name!r} sends gradients to parameters it does not move",
                 f"got {', '.join(stray[:3])}",
-                "add them to moves, or detach them and list them in holds",
+                "add them to moves, or detach them in the forward pass",
             )
         self.checked = True
 

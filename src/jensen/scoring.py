@@ -48,8 +48,8 @@ def log_likelihood(
     """
     if k < 1:
         raise UsageError("expected k >= 1 importance samples", f"got {k}", "k=64 is usual")
-    score, kind = _scorer(model, k)
-    kind = kind + codec.kind
+    score, own = _scorer(model, k)
+    kind = own + codec.kind
     draws = k if codec.random else 1
     generator = torch.Generator().manual_seed(seed)
     device, dtype = place(model)
@@ -60,12 +60,13 @@ def log_likelihood(
         with torch.no_grad():
             for start in range(0, len(rows), batch):
                 x = as_tensor(rows[start : start + batch])
-                total = torch.full((len(x),), -math.inf, dtype=torch.float64)
-                for _ in range(draws):
+                found = torch.empty(draws, len(x), dtype=torch.float64)
+                for draw in found:
                     z, log_det = codec.encode(x, generator)
-                    one = score(on_device(z, device, dtype)).double().cpu() + log_det.double()
-                    total = torch.logaddexp(total, one)
-                values[start : start + len(x)] = (total - math.log(draws)).numpy()
+                    draw.copy_(_one_a_row(score(on_device(z, device, dtype)), len(x)).cpu() + log_det)
+                # the logarithm of a mean needs exact densities; of bounds, only the mean is a bound again
+                mean = found.logsumexp(0) - math.log(draws) if own is Kind.EXACT else found.mean(0)
+                values[start : start + len(x)] = mean.numpy()
                 if watch is not None:
                     watch(start + len(x))
     finally:
@@ -87,6 +88,22 @@ def place(model: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
 def on_device(z: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Encoded rows where the model is; floats take the model's type, indices stay integers."""
     return z.to(device, dtype) if z.is_floating_point() else z.to(device)
+
+
+def some_rows(rows: RowSource, n: int, seed: int) -> NDArray[Any]:
+    """At most n rows (n, *shape), drawn without replacement: the first ones of a sorted file are alike."""
+    chosen = np.random.default_rng(seed).choice(len(rows), min(n, len(rows)), replace=False)
+    return np.asarray(rows[np.sort(chosen)])
+
+
+def _one_a_row(values: Tensor, n: int) -> Tensor:
+    if values.shape != (n,):
+        raise UsageError(
+            "a model gives one log-likelihood a row",
+            f"got shape {tuple(values.shape)} for {n} rows",
+            "sum over the sites",
+        )
+    return values
 
 
 def _scorer(model: Model, k: int) -> tuple[Callable[[Tensor], Tensor], Kind]:

@@ -102,7 +102,7 @@ def test_rows_that_cannot_be_modelled(name: str, verb: str) -> None:
         (["fit", "good.csv", *FIT, "--device", "abacus"], "use auto or cpu"),
         (["fit", "good.csv", *FIT, "--out", "run"], "--overwrite"),
         (["fit", "good.csv", *FIT, "--out", "good.csv"], "is a file"),
-        (["fit", "good.csv", *FIT, "--out", "run", "--resume"], "pass --overwrite"),
+        (["fit", "good.csv", *FIT, "--out", "run", "--resume"], "solved in one call"),
         (["fit", "good.csv", "--model", "made"], "the model takes"),
         (["fit", "digits", "--model", "made", "--out", "r", "--resume"], "no interrupted run"),
         (["compare", "good.csv", "--models", "independent,mad"], "did you mean made?"),

@@ -69,3 +69,28 @@ def test_names_are_checked_before_anything_is_fitted() -> None:
         jensen.compare(["independent", "mad"], "digits")
     with pytest.raises(UsageError, match="at least one model"):
         jensen.compare([], "digits")
+
+
+def test_another_split_of_the_same_rows_and_seed_is_another_split() -> None:
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    most = jensen.fit("independent", jensen.rows(x, split=(0.9, 0.05, 0.05)))
+    assert any("may have seen" in note for note in jensen.compare(most, jensen.rows(x)).facts["warnings"])
+
+
+def test_the_level_is_that_of_every_interval() -> None:
+    record = jensen.compare(["independent"], "iris", level=0.5).to_dict()
+    assert record["models"][0]["log_likelihood"]["level"] == 0.5
+    for level in (0.0, 1.5):
+        with pytest.raises(UsageError, match="between 0 and 1"):
+            jensen.compare(["independent"], "iris", level=level)
+
+
+def test_what_is_no_model_is_refused_before_the_fits() -> None:
+    for models in ([3], {"a": None}):
+        with pytest.raises(UsageError, match="expected names"):
+            jensen.compare(models, "iris")
+
+
+def test_a_table_of_mixed_columns_says_which_to_drop() -> None:
+    with pytest.raises(jensen.SpaceError, match="sex"):
+        jensen.compare(None, "diabetes")

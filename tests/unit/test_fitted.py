@@ -141,10 +141,15 @@ def test_a_folder_with_something_in_it_is_refused_unless_overwritten(
     fitted: jensen.Fitted, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not empty"):
-        fitted.save(tmp_path)
-    fitted.save(tmp_path, overwrite=True)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    for overwrite, said in ((False, "not empty"), (True, "other files")):
+        with pytest.raises(OutputError, match=said):
+            fitted.save(tmp_path, overwrite=overwrite)
+    (tmp_path / "notes.txt").rename(tmp_path / "aside")
+    (tmp_path / "run").mkdir()
+    fitted.save(tmp_path / "run")
+    (tmp_path / "aside").rename(tmp_path / "run" / "notes.txt")
+    fitted.save(tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
 def test_a_full_disk_leaves_the_old_run_whole(
@@ -211,3 +216,91 @@ def test_nothing_is_written_when_the_input_is_bad(tmp_path: Path) -> None:
     with pytest.raises(SpaceError):
         jensen.fit("pixelcnn", np.random.default_rng(0).normal(size=(50, 3)), out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_far_from_zero_keep_their_spread() -> None:
+    seconds = 1.7e9 + np.random.default_rng(0).normal(size=(100, 3))
+    for name in ("mixture", "independent"):
+        drawn = jensen.fit(name, seconds).sample(500, seed=0)
+        # float32 would give a single value: its neighbours lie 128 apart there
+        assert drawn.std(0).min() > 0.7 and drawn.std(0).max() < 1.4
+
+
+@pytest.mark.parametrize("seed", [-1, 2**40, 1.5, "a", None])
+def test_a_seed_out_of_range_is_a_usage_error(seed: object) -> None:
+    with pytest.raises(UsageError, match="seed"):
+        jensen.fit("independent", "iris", seed=seed)
+
+
+@pytest.mark.parametrize("model", [None, 3, nn.Linear, nn.Linear(2, 2)])
+def test_what_is_no_model_is_a_usage_error(model: object) -> None:
+    with pytest.raises(UsageError, match="expected a name"):
+        jensen.fit(model, "iris")
+
+
+@pytest.mark.parametrize(
+    "name, hyper",
+    [
+        ("independent", {"smoothing": "abc"}),
+        ("independent", {"smoothing": -5}),
+        ("made", {"order": [0, 1]}),
+        ("made", {"dropout": 2}),
+        ("pixelcnn", {"layers": -1}),
+        ("pixelcnn", {"channels": -3}),
+        ("mixture", {"ridge": math.inf}),
+        ("mixture", {"components": 2.5}),
+    ],
+)
+def test_arguments_out_of_range_are_usage_errors(name: str, hyper: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        jensen.fit(name, "digits", steps=1, **hyper)
+
+
+def test_a_model_that_does_not_give_one_number_a_row_is_told_so() -> None:
+    class Summed(Exported):
+        def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+            return super().log_prob(x, c).sum()
+
+    with pytest.raises(UsageError, match="one log-likelihood a row"):
+        jensen.fit(Summed, np.random.default_rng(0).normal(size=(50, 2)), steps=2)
+
+
+def test_a_mean_of_noisy_bounds_stays_a_bound_behind_dequantisation() -> None:
+    class Noisy(Exported):
+        log_prob = Model.log_prob
+
+        def log_prob_lower(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Tensor:
+            exact = -0.5 * (x.square() + math.log(2 * math.pi)).sum(1)
+            return exact + 2 * torch.randn(
+                len(x), generator=torch.Generator().manual_seed(int(1e6 * x.abs().sum()))
+            )
+
+    from jensen.codec import codec_for
+    from jensen.scoring import log_likelihood
+
+    rows = np.random.default_rng(0).integers(0, 2, (400, 1))
+    codec = codec_for(frozenset({"real"}), Space.binary(1), torch.from_numpy(rows))
+    values, kind, _ = log_likelihood(Noisy(codec.model_space), codec, rows, k=64)
+    assert kind is Kind.LOWER
+    # noise of variance 4 in the bound: a log-mean-exp of 64 draws would add almost 2 nats and exceed the mass
+    assert values.mean() + 5 * values.std() / 20 < 0
+
+
+def test_damage_in_the_record_is_named(fitted: jensen.Fitted, tmp_path: Path) -> None:
+    folder = fitted.save(tmp_path / "run")
+    record = json.loads((folder / "model.json").read_text())
+    for part, key in (("model", "space"), ("codec", "space")):
+        broken = {**record, part: {k: v for k, v in record[part].items() if k != key}}
+        (folder / "model.json").write_text(json.dumps(broken))
+        with pytest.raises(DataError, match="damaged"):
+            jensen.load(folder)
+
+
+def test_resume_of_a_solved_model_leaves_the_checkpoint_of_another_alone(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"somebody's work")
+    with pytest.raises(UsageError, match="solved in one call"):
+        jensen.fit("independent", "digits", out=tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == b"somebody's work"
+    with pytest.raises(UsageError, match="needs the folder"):
+        jensen.fit("made", "digits", steps=2, resume=True)

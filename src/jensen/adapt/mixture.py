@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jensen.errors import UsageError
+from jensen.errors import DataError, UsageError
 from jensen.functional.ancestral import uniforms
 from jensen.heads.categorical import invert
 from jensen.model import Model, refuse_context
@@ -38,7 +38,7 @@ class Mixture(Model):
 
     def __init__(self, space: Space, components: int = 10, ridge: float = 1e-3) -> None:
         super().__init__(space)
-        if components < 1 or not ridge >= 0:
+        if components < 1 or int(components) != components or not 0 <= ridge < math.inf:
             raise UsageError(
                 "a mixture needs components >= 1 and ridge >= 0", f"got {components} and {ridge}"
             )
@@ -75,7 +75,7 @@ class Mixture(Model):
             mine = which == j
             # R is upper triangular: x = m + R^-T z
             steps[mine] = torch.linalg.solve_triangular(self.precision_root[j].mT, z[mine].mT, upper=False).mT
-        return (self.mean[which] + steps).reshape(n, *self.space.shape).to(torch.float32)
+        return (self.mean[which] + steps).reshape(n, *self.space.shape)
 
     @torch.no_grad()
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
@@ -106,4 +106,11 @@ class Mixture(Model):
         with warnings.catch_warnings():
             # an EM that is still creeping after 100 rounds is a valid, slightly worse model
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return em.fit(rows)
+            try:
+                return em.fit(rows)
+            except ValueError as error:
+                raise DataError(
+                    "the mixture collapsed onto a few rows",
+                    str(error).split(". ")[0],
+                    "raise ridge or lower components",
+                ) from None

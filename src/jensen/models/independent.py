@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from jensen.errors import UsageError
 from jensen.functional.ancestral import uniforms
 from jensen.heads.categorical import invert
 from jensen.model import Model, refuse_context
@@ -27,6 +28,10 @@ class Independent(Model):
 
     def __init__(self, space: Space, smoothing: float = 1.0) -> None:
         super().__init__(space)
+        if not isinstance(smoothing, (int, float)) or not 0 <= smoothing < math.inf:
+            raise UsageError(
+                "smoothing is a number of pretended rows, 0 or more", f"got {smoothing!r}", "1 is usual"
+            )
         self.smoothing = smoothing
         if space.kind == "real":
             mean, log_scale = (torch.zeros(space.shape, dtype=torch.float64) for _ in range(2))

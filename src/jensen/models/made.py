@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from jensen.errors import UsageError
 from jensen.functional.ancestral import ancestral, uniforms
 from jensen.functional.masks import made_masks
 from jensen.heads import head_for
@@ -44,6 +45,10 @@ class MADE(Model):
         self.head = head_for(space, head)
         self.input = SiteInput(space, inputs)
         sites = torch.arange(space.dims) if order is None else torch.as_tensor(order)
+        if len(sites) != space.dims:
+            raise UsageError(
+                "an order names every site once", f"got {len(sites)} for {space.dims} sites", "0 to d - 1"
+            )
         masks = made_masks(sites, hidden, inputs_per_site=self.input.size, outputs_per_site=self.head.size)
         self.register_buffer("order", sites, persistent=False)
         self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks.layers[:-1])

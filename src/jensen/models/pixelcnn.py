@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from jensen.errors import SpaceError
+from jensen.errors import SpaceError, UsageError
 from jensen.functional.ancestral import ancestral, uniforms
 from jensen.functional.masks import conv_mask
 from jensen.heads import head_for
@@ -20,7 +20,7 @@ from jensen.space import Space
 class PixelCNN(Model):
     """Masked convolutional network for images, exact log mass in one pass.
 
-    `channels`: width, a multiple of the image's channels (which are ordered: R before G before B). `layers`: residual
+    `channels`: width, at least the image's channels (which are ordered: R before G before B). `layers`: residual
     blocks. `kernel`: of the first layer (mask A), `block_kernel`: inside the blocks (mask B). `dropout`: of whole
     channels in a block, in training only. `inputs`, `head` as in MADE. Stacks of masked kernels never reach all
     earlier pixels: some to the upper right stay unseen. Sampling makes one pass a site.
@@ -46,6 +46,8 @@ class PixelCNN(Model):
             raise SpaceError(
                 "PixelCNN models images (channels, height, width)", f"got {space.describe()}", "use made"
             )
+        if layers < 0:
+            raise UsageError("expected 0 or more residual blocks", f"got layers={layers}", "5 is usual")
         colours, height, width = space.shape
         self.head = head_for(space, head)
         self.input = SiteInput(space, inputs)

@@ -24,6 +24,12 @@ def objective_for(model: Model, objective: str | Objective | None = None) -> Obj
             raise UsageError("unknown objective", f"got {objective!r}", nearest(objective, OBJECTIVES))
         module, _, leaf = OBJECTIVES[objective].partition(":")
         objective = cast(Objective, getattr(import_module(module), leaf)())
+    if not any(p.requires_grad for p in model.parameters()):
+        raise Cannot(
+            f"{type(model).__name__} has no parameters to train",
+            "its parameters are counted or solved for" if Can.SOLVE in model.can else "it has none",
+            "leave objective out" if Can.SOLVE in model.can else "choose another model",
+        )
     missing = objective.needs & ~model.can
     if missing is not Can.NOTHING:
         raise Cannot(
