@@ -211,7 +211,11 @@ class _Training:
             if skipped
             else f"the loss went to {loss:.4g}"
         )
-        kept = f"the weights of step {last}" if last is not None else "the average of the weights so far"
+        kept = (
+            f"the weights of step {last}"
+            if last is not None
+            else "the average of the weights so far, the last steps included"
+        )
         raise Diverged(
             f"training diverged near step {self.run.steps}",
             f"{what}; kept: {kept}",

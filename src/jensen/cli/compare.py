@@ -107,12 +107,14 @@ def compare(
             command=command_line(ctx),
             watch=progress.stage,
         )
+    if not as_json:
+        _print(result)  # before the report: a full disk must not cost the numbers
     make_parent(path)
     result.to_html(path, overwrite=overwrite)
     if as_json:
         emit({**result.to_dict(), "report": str(path)})
     else:
-        _print(result, path)
+        click.echo(f"\nreport: {click.style(str(path), bold=True)}")
 
 
 def _chosen(names: Sequence[str] | None, runs: Sequence[str]) -> dict[str, str | Fitted] | None:
@@ -137,7 +139,7 @@ def _free(title: str, taken: dict[str, Any]) -> str:
     return title if title not in taken else next(name for name in numbered if name not in taken)
 
 
-def _print(result: Comparison, path: Path) -> None:
+def _print(result: Comparison) -> None:
     from jensen.report.tables import audit_lines, order_lines, plain_table
 
     record = result.to_dict()
@@ -157,7 +159,6 @@ def _print(result: Comparison, path: Path) -> None:
     for line in checks:
         colour = "red" if " fails " in line else None
         click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
-    click.echo(f"\nreport: {click.style(str(path), bold=True)}")
 
 
 def _draw(record: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -156,7 +157,7 @@ def make_plan(steps: int | None, seconds: float | None, settings: Mapping[str, A
 
     whole = {field.name for field in fields(Plan) if field.type == "int"}
     for name, value in settings.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if not number or (name in whole and value != int(value)):
             kind = "whole number" if name in whole else "number"
             raise UsageError(
