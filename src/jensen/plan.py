@@ -14,8 +14,8 @@ DEFAULT_STEPS = 2000
 class Plan:
     """Settings of the training loop.
 
-    `steps` or `seconds` is the budget (both: whichever ends first; neither: 2000 steps). A budget in steps repeats
-    bit for bit on a CPU; one in seconds cannot. `rate`: peak learning rate of Adam, reached after `warmup` (a share
+    `steps` or `seconds` is the budget (both: a budget of steps that seconds cut off; neither: 2000 steps). A budget in
+    steps repeats bit for bit on a CPU; one in seconds cannot. `rate`: peak learning rate of Adam, reached after `warmup` (a share
     of the budget) and lowered to zero along a cosine. `clip`: a gradient longer than `clip` times the running average
     of their lengths is shortened to that; the same number suits losses of any scale. `average`: largest decay of the
     running average of the weights, which is what is validated and kept; 0 keeps the last weights. `patience`: checks
@@ -55,10 +55,18 @@ class Plan:
         _need("save_every > 0", self.save_every, self.save_every > 0)
 
     def progress(self, step: int, seconds: float) -> float:
-        """The share of the budget that is spent, 0 to 1."""
-        by_steps = step / self.steps if self.steps else 0.0
-        by_seconds = seconds / self.seconds if self.seconds else 0.0
-        return min(max(by_steps, by_seconds), 1.0)
+        """The share of the schedule that is done, 0 to 1: of the steps where they are given, else of the seconds.
+
+        With both, the seconds only cut the run off: until they do, it repeats bit for bit like one of steps alone.
+        """
+        done = step / self.steps if self.steps else seconds / (self.seconds or math.inf)
+        return min(done, 1.0)
+
+    def spent(self, step: int, seconds: float) -> bool:
+        """Whether the budget is used up: of steps, of seconds, or whichever ends first."""
+        return (self.steps is not None and step >= self.steps) or (
+            self.seconds is not None and seconds >= self.seconds
+        )
 
     def rate_at(self, progress: float) -> float:
         """The learning rate at a share of the budget: linear warm-up, then a cosine to zero."""

@@ -124,7 +124,7 @@ class _Training:
         before, begun = run.seconds, time.perf_counter()
         saved = looked = begun
         progress = plan.progress(run.steps, before)
-        if progress >= 1:
+        if plan.spent(run.steps, before):
             raise UsageError(
                 "the budget is spent already",
                 f"the run is at step {run.steps}",
@@ -140,16 +140,17 @@ class _Training:
             run.steps += 1
             now = time.perf_counter()
             progress = plan.progress(run.steps, before + now - begun)
-            self.average.update(run.steps, at_once=progress >= 1)
-            if run.steps % LOOK == 0 or progress >= 1:
+            over = plan.spent(run.steps, before + now - begun)
+            self.average.update(run.steps, at_once=over)
+            if run.steps % LOOK == 0 or over:
                 steps, run.seconds = run.steps - self.looked, before + now - begun
                 run.rows_per_second = feed.batch * steps / max(now - looked, 1e-9)
                 moment = self._look(steps, progress, rate)
-                if moment.progress >= self.next_check:
+                if over or moment.progress >= self.next_check:
                     self._check(moment)
                 if watch is not None:
                     watch(moment)
-                if progress >= 1 or (plan.patience and self.waited >= plan.patience):
+                if over or (plan.patience and self.waited >= plan.patience):
                     break
                 looked, self.looked = time.perf_counter(), run.steps
                 if self.folder is not None and now - saved > plan.save_every:
@@ -158,9 +159,7 @@ class _Training:
             if pressed.is_set():
                 run.seconds = before + now - begun
                 self._interrupt()
-        run.stopped = (
-            "the budget is spent" if progress >= 1 else f"no better validation for {self.waited} checks"
-        )
+        run.stopped = "the budget is spent" if over else f"no better validation for {self.waited} checks"
         run.seconds = before + time.perf_counter() - begun
         self._keep_best()
 

@@ -359,6 +359,19 @@ def test_settings_out_of_range_are_named(settings: dict[str, float]) -> None:
         Plan(**settings)
 
 
+def test_seconds_beside_steps_only_cut_off() -> None:
+    both = Plan(steps=100, seconds=10.0)
+    assert both.progress(50, 9.0) == 0.5
+    assert both.spent(50, 10.0) and both.spent(100, 1.0) and not both.spent(99, 9.9)
+    assert Plan(seconds=10.0).progress(10**6, 2.5) == 0.25
+
+
+def test_a_run_of_steps_repeats_with_a_limit_of_seconds_that_it_does_not_reach(digits: jensen.Rows) -> None:
+    alone = jensen.fit("made", digits, steps=30, **SMALL)
+    limited = jensen.fit("made", digits, steps=30, seconds=600.0, **SMALL)
+    assert same_weights(alone.model, limited.model)
+
+
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
     plan = Plan(steps=100, rate=1.0, warmup=0.1)
     rates = [plan.rate_at(i / 100) for i in range(101)]
