@@ -1,1 +1,18 @@
-"""The mathematics: tensors in, tensors out, no modules."""
+"""The mathematics: tensors in, tensors out, no modules. Submodules are loaded when they are first named."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+__all__ = ["ancestral", "enumerate", "intervals", "jacobian", "masks", "receptive", "schedule"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in __all__:
+        raise AttributeError(f"module 'jensen.functional' has no attribute {name!r}")
+    return import_module(f"jensen.functional.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
