@@ -24,7 +24,7 @@ from jensen.models import catalogue_name, model_class
 from jensen.quantity import Scores
 from jensen.scoring import RowSource, log_likelihood, place
 from jensen.space import Space
-from jensen.store import build, load_tensors, load_weights, model_record, save_tensors, write_text
+from jensen.store import all_or_nothing, build, load_tensors, load_weights, model_record, write_tensors
 
 FORMAT = 1
 
@@ -137,11 +137,10 @@ class Fitted:
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run as a folder: model.safetensors, model.json, history.csv, card.md.
 
-        Every file is renamed into place, model.json last: it holds the digest of the weights, so a folder that was
-        cut off between two files is noticed at loading. Raises OutputError when the folder holds a run already.
+        The files are renamed into place when all are complete, model.json last: it holds the digest of the weights, so
+        a folder that was cut off between two renames is noticed at loading. Raises OutputError when the folder holds a
+        run already.
         """
-        folder = claim(path, overwrite)
-        weights = folder / "model.safetensors"
         record = {
             "format": FORMAT,
             "model": model_record(self.model, catalogue_name(type(self.model))),
@@ -149,11 +148,14 @@ class Fitted:
             "can": list(abilities(self.can)),
             **self.record,
         }
-        save_tensors(weights, self.model.state_dict())
-        write_text(folder / "history.csv", _history_csv(self.history))
-        write_text(folder / "card.md", card_text(self.name, self.space, record))
-        record["weights"] = _digest(weights)
-        write_text(folder / "model.json", json.dumps(record, indent=1))
+        folder = claim(path, overwrite)
+        with all_or_nothing(folder) as place:
+            weights = place("model.safetensors")
+            write_tensors(weights, self.model.state_dict())
+            place("history.csv").write_text(_history_csv(self.history), encoding="utf-8")
+            place("card.md").write_text(card_text(self.name, self.space, record), encoding="utf-8")
+            record["weights"] = _digest(weights)
+            place("model.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return folder
 
 

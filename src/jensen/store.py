@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,16 @@ def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write a safetensors file atomically. Raises OutputError when the place cannot be written."""
+    write_atomically(path, lambda temporary: write_tensors(temporary, tensors, metadata))
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file where it is told to."""
     # copies: safetensors refuses tensors that share memory, as tied weights do
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(plain, temporary, dict(metadata or {})))
+    save_file(plain, path, dict(metadata or {}))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -90,16 +98,36 @@ def write_text(path: Path, text: str) -> None:
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it: readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with all_or_nothing(path.parent) as place:
+        write(place(path.name))
+
+
+@contextmanager
+def all_or_nothing(folder: Path) -> Iterator[Callable[[str], Path]]:
+    """Write several files of a folder: the block fills the temporary path it gets for each name.
+
+    They are renamed in that order when all are complete, so that a full disk leaves the old files as they were.
+    Raises OutputError when the place cannot be written.
+    """
+    waiting: dict[str, Path] = {}
+
+    def place(name: str) -> Path:
+        waiting[name] = folder / f".{name}.{os.getpid()}.part"
+        return waiting[name]
+
     try:
-        write(temporary)
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        yield place
+        for temporary in waiting.values():
+            with open(temporary, "rb") as handle:
+                os.fsync(handle.fileno())
+        for name, temporary in waiting.items():
+            os.replace(temporary, folder / name)
     except (OSError, SafetensorError) as error:
+        where = getattr(error, "filename2", None) or getattr(error, "filename", None) or folder
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            "cannot write a result", f"{path}: {reason}", "free some space or choose another place"
+            "cannot write a result", f"{where}: {reason}", "free some space or choose another place"
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in waiting.values():
+            temporary.unlink(missing_ok=True)

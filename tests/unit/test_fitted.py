@@ -304,3 +304,18 @@ def test_resume_of_a_solved_model_leaves_the_checkpoint_of_another_alone(tmp_pat
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == b"somebody's work"
     with pytest.raises(UsageError, match="needs the folder"):
         jensen.fit("made", "digits", steps=2, resume=True)
+
+
+def test_a_disk_that_fills_between_two_files_leaves_the_old_run_whole(
+    fitted: jensen.Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fitted.save(tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def full(*args: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("jensen.fitted.card_text", full)  # after the weights and the history
+    with pytest.raises(OutputError, match="No space left"):
+        jensen.fit("made", "digits", steps=1, hidden=[16]).save(folder, overwrite=True)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
