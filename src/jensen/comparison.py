@@ -111,7 +111,7 @@ class Comparison:
                 "space": data.space.describe(),
                 "measure": data.space.measure,
                 "dims": data.space.dims,
-                "counts": {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
+                "counts": data.counts,
                 "notes": [*data.notes, *self.facts.get("warnings", [])],
                 "split_seed": data.seed,
             },
@@ -335,11 +335,10 @@ def _strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
     said = []
     for title, item in chosen.items():
         source = {} if isinstance(item, str) else item.record.get("data", {})
-        sizes = tuple(source.get("counts", {}).get(part) for part in ("train", "valid", "test"))
         if not isinstance(item, str) and (
             source.get("hash"),
             source.get("split_seed"),
-            sizes,
+            source.get("counts"),
         ) != split_identity(data):
             said.append(
                 f"{title} was fitted to other data or another split: it may have seen the rows scored here"

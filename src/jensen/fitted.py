@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
-from jensen.codec import Codec, codec_from_dict
+from jensen.codec import Codec, as_tensor, codec_from_dict
 from jensen.data import hash_rows, read
 from jensen.errors import DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
 from jensen.models import catalogue_name, model_class
 from jensen.quantity import Scores
-from jensen.scoring import RowSource, log_likelihood, place
+from jensen.scoring import log_likelihood, on_device, place
 from jensen.space import Space
 from jensen.store import all_or_nothing, build, load_tensors, load_weights, model_record, write_tensors
 
@@ -113,13 +113,7 @@ class Fitted:
         """Features (n, d) of rows. Raises Cannot when the model does not embed."""
         if Can.EMBED not in self.can:
             raise self.model.cannot(Can.EMBED)
-        source = read(rows, self.space)
-        return self._embed(source)
-
-    def _embed(self, source: RowSource, batch: int = 512) -> NDArray[Any]:
-        from jensen.codec import as_tensor
-        from jensen.scoring import on_device
-
+        source, batch = read(rows, self.space), 512
         device, dtype = place(self.model)
         generator = torch.Generator().manual_seed(0)
         parts = []

@@ -19,7 +19,7 @@ from jensen._version import __version__
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.codec import Codec, as_tensor, codec_for
-from jensen.data import Rows, hash_rows
+from jensen.data import Rows
 from jensen.data import rows as read_rows
 from jensen.errors import Cannot, DataError, Diverged, JensenError, UsageError
 from jensen.feed import Feed
@@ -186,9 +186,9 @@ class _Task:
             "data": {
                 "name": data.name,
                 "hash": data.hash,
-                "train_hash": hash_rows(data.train),
+                "train_hash": data.train_hash,
                 "split_seed": data.seed,
-                "counts": {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
+                "counts": data.counts,
                 "notes": list(data.notes),
             },
             "seed": self.seed,
@@ -302,9 +302,9 @@ def check_seed(seed: int) -> None:
         )
 
 
-def split_identity(data: Rows) -> tuple[str, int, tuple[int, int, int]]:
+def split_identity(data: Rows) -> tuple[str, int, dict[str, int]]:
     """What tells two splits apart: the rows, the seed and the sizes of the parts."""
-    return data.hash, data.seed, (len(data.train), len(data.valid), len(data.test))
+    return data.hash, data.seed, data.counts
 
 
 def _cuda_devices() -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from jensen.errors import Cannot, SpaceError
+from jensen.errors import Cannot, SpaceError, UsageError
 from jensen.space import Space
 
 
@@ -116,6 +116,17 @@ def abilities(can: Can) -> Iterator[str]:
     ['sample', 'log_prob']
     """
     return (name for name, flag in _METHODS.items() if flag in can)
+
+
+def one_a_row(values: Tensor, n: int) -> Tensor:
+    """The log-likelihoods (n,) a model gave for n rows. Raises UsageError for any other shape."""
+    if values.shape != (n,):
+        raise UsageError(
+            "a model gives one log-likelihood a row",
+            f"got shape {tuple(values.shape)} for {n} rows",
+            "sum over the sites",
+        )
+    return values
 
 
 def refuse_context(model: Model, c: Tensor | None) -> None:

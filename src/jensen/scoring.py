@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jensen.codec import Codec, as_tensor
 from jensen.errors import UsageError
-from jensen.model import Can, Model
+from jensen.model import Can, Model, one_a_row
 from jensen.quantity import Kind
 
 
@@ -63,7 +63,7 @@ def log_likelihood(
                 found = torch.empty(draws, len(x), dtype=torch.float64)
                 for draw in found:
                     z, log_det = codec.encode(x, generator)
-                    draw.copy_(_one_a_row(score(on_device(z, device, dtype)), len(x)).cpu() + log_det)
+                    draw.copy_(one_a_row(score(on_device(z, device, dtype)), len(x)).cpu() + log_det)
                 # the logarithm of a mean needs exact densities; of bounds, only the mean is a bound again
                 mean = found.logsumexp(0) - math.log(draws) if own is Kind.EXACT else found.mean(0)
                 values[start : start + len(x)] = mean.numpy()
@@ -94,16 +94,6 @@ def some_rows(rows: RowSource, n: int, seed: int) -> NDArray[Any]:
     """At most n rows (n, *shape), drawn without replacement: the first ones of a sorted file are alike."""
     chosen = np.random.default_rng(seed).choice(len(rows), min(n, len(rows)), replace=False)
     return np.asarray(rows[np.sort(chosen)])
-
-
-def _one_a_row(values: Tensor, n: int) -> Tensor:
-    if values.shape != (n,):
-        raise UsageError(
-            "a model gives one log-likelihood a row",
-            f"got shape {tuple(values.shape)} for {n} rows",
-            "sum over the sites",
-        )
-    return values
 
 
 def _scorer(model: Model, k: int) -> tuple[Callable[[Tensor], Tensor], Kind]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,15 @@ from jensen.data.examples import EXAMPLES, Example, load_example
 from jensen.data.infer import Kinds, array_space, table_space
 from jensen.data.infer import check_kinds as _check_kinds
 from jensen.data.load import open_source
-from jensen.data.split import DEFAULT_SPLIT, MOST_HASHED, count_copies, fingerprint, split_rows, split_sizes
+from jensen.data.split import (
+    DEFAULT_SPLIT,
+    MOST_HASHED,
+    count_copies,
+    fingerprint,
+    hash_rows,
+    split_rows,
+    split_sizes,
+)
 from jensen.data.survey import refuse_nonfinite
 from jensen.data.tables import Table
 from jensen.errors import DataError, SpaceError, UsageError
@@ -42,12 +51,22 @@ class Rows:
     hash: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows each part has."""
+        return {"train": len(self.train), "valid": len(self.valid), "test": len(self.test)}
+
+    @cached_property
+    def train_hash(self) -> str:
+        """The hash of the training part, read once however many models are fitted to it."""
+        return hash_rows(self.train)
+
     def describe(self) -> str:
         """A few lines: source, counts, split, space, columns by kind, notes."""
-        counts = [len(self.train), len(self.valid), len(self.test)]
+        counts = self.counts
+        parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
         lines = [
-            f"{self.name}: {sum(counts):,} rows ({counts[0]:,} train, {counts[1]:,} valid, {counts[2]:,} test), "
-            f"seed {self.seed}, hash {self.hash}",
+            f"{self.name}: {sum(counts.values()):,} rows ({parts}), seed {self.seed}, hash {self.hash}",
             self.space.describe(),
         ]
         named: dict[str, list[str]] = {}

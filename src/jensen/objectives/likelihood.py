@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from jensen.errors import UsageError
-from jensen.model import Can, Model
+from jensen.model import Can, Model, one_a_row
 from jensen.objective import Turn
 
 
@@ -20,14 +19,7 @@ class NegativeLogLikelihood(Turn):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The loss () of rows x (n, *shape)."""
-        values = self.model.log_prob(x, c)
-        if values.shape != (len(x),):
-            raise UsageError(
-                "a model gives one log-likelihood a row",
-                f"got shape {tuple(values.shape)} for {len(x)} rows",
-                "sum over the sites",
-            )
-        return -values.mean()
+        return -one_a_row(self.model.log_prob(x, c), len(x)).mean()
 
 
 class Likelihood:
