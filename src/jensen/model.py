@@ -40,15 +40,18 @@ class Model(nn.Module):
 
     A leaf names the kinds of space it `accepts`, writes the methods it can, and leaves the others: those raise
     Cannot. `hyper` records the constructor's arguments, so that a saved model can be built again. Rows x are
-    (n, *space.shape): int64 indices 0 .. levels - 1 on discrete spaces, floats on real ones. `c` is a context
-    (n, ...) or None.
+    (n, *space.shape): int64 indices 0 .. levels - 1 on discrete spaces, floats on real ones. `c` is what the rows are
+    conditioned on, (n, d) with a column for each of the `context` space, or None where the model has no context.
     """
 
     accepts: ClassVar[frozenset[str]]
+    takes_context: ClassVar[bool] = False
+    """Whether the constructor takes `context`, the space of what the rows are conditioned on."""
     solve_rows: ClassVar[int | None] = None
     """`solve` needs no more rows than this; None: the more the better."""
 
     space: Space
+    context: Space | None
     hyper: dict[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -57,7 +60,7 @@ class Model(nn.Module):
         if "__init__" in vars(cls):
             cls.__init__ = _recorded(cls.__init__)  # type: ignore[method-assign]
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, context: Space | None = None) -> None:
         super().__init__()
         if space.kind not in self.accepts:
             raise SpaceError(
@@ -65,7 +68,11 @@ class Model(nn.Module):
                 f"got {space.describe()}",
                 "choose another model, or another space for the rows",
             )
-        self.space = space
+        if context is not None and not self.takes_context:
+            raise SpaceError(
+                f"{type(self).__name__} takes no context", f"got {context.describe()}", "leave it out"
+            )
+        self.space, self.context = space, context
 
     @property
     def can(self) -> Can:
@@ -149,7 +156,7 @@ def _recorded(init: Any) -> Any:
         if outermost:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
-            record = {k: v for k, v in bound.arguments.items() if k not in ("self", "space")}
+            record = {k: v for k, v in bound.arguments.items() if k not in ("self", "space", "context")}
             for parameter in signature.parameters.values():
                 if parameter.kind is parameter.VAR_KEYWORD:
                     record.update(record.pop(parameter.name, {}))

@@ -28,6 +28,7 @@ def model_record(model: Model, name: str | None) -> dict[str, Any]:
         "class": f"{type(model).__module__}:{type(model).__qualname__}",
         "hyper": model.hyper,
         "space": model.space.to_dict(),
+        "context": None if model.context is None else model.context.to_dict(),
     }
     try:
         json.dumps(record)
@@ -42,7 +43,8 @@ def model_record(model: Model, name: str | None) -> dict[str, Any]:
 
 def build(record: Mapping[str, Any], cls: type[Model]) -> Model:
     """The model of a record, with untrained weights."""
-    return cls(Space.from_dict(record["space"]), **record["hyper"])
+    context = {"context": Space.from_dict(record["context"])} if record.get("context") else {}
+    return cls(Space.from_dict(record["space"]), **context, **record["hyper"])
 
 
 def save_tensors(

@@ -48,6 +48,9 @@ def twin(model: Any, seed: int) -> Any:
     if hyper.get("order") is not None:
         # a permutation of the sites: keep the sites that are left, in the same order
         hyper["order"] = [int(site) for site in hyper["order"] if int(site) < space.dims]
+    context = getattr(model, "context", None)
+    if context is not None:
+        hyper["context"] = context
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
