@@ -12,7 +12,7 @@ from jensen.errors import UsageError
 from jensen.functional.ancestral import ancestral, uniforms
 from jensen.functional.masks import made_masks
 from jensen.heads import head_for
-from jensen.model import Model, refuse_context
+from jensen.model import Model
 from jensen.nn.masked import MaskedLinear
 from jensen.nn.sites import SiteInput
 from jensen.space import Space
@@ -70,12 +70,12 @@ class MADE(Model):
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log P(x) (n,), nats, exact."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         return self.head.log_prob(self.conditionals(x), x).flatten(1).sum(1)
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n rows (n, *shape) int64."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         u = uniforms(n, self.space.shape, generator, self.order.device)
         return ancestral(self.conditionals, self.head.sample, self.order, u)

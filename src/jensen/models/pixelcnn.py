@@ -11,7 +11,7 @@ from jensen.errors import SpaceError, UsageError
 from jensen.functional.ancestral import ancestral, uniforms
 from jensen.functional.masks import conv_mask
 from jensen.heads import head_for
-from jensen.model import Model, refuse_context
+from jensen.model import Model
 from jensen.nn.masked import MaskedConv2d, channels_last
 from jensen.nn.sites import SiteInput
 from jensen.space import Space
@@ -93,12 +93,12 @@ class PixelCNN(Model):
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log P(x) (n,), nats, exact."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         return self.head.log_prob(self.conditionals(x), x).flatten(1).sum(1)
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n rows (n, channels, height, width) int64."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         u = uniforms(n, self.space.shape, generator, self.order.device)
         return ancestral(self.conditionals, self.head.sample, self.order, u)
