@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen.errors import SpaceError
+from jensen.functional.inversion import invert
 from jensen.space import Space
 
 
@@ -49,18 +50,3 @@ class Categorical(nn.Module):
         if self.missing is not None:
             parameters = parameters + self.missing.flatten(0, -2)[sites]
         return invert(parameters.double().softmax(-1), u.double())
-
-
-def invert(masses: Tensor, u: Tensor) -> Tensor:
-    """The first index whose cumulative mass exceeds u: masses (..., levels), u (...) in [0, 1).
-
-    The last level of positive mass takes what rounding leaves of the sum below one.
-
-    >>> invert(torch.tensor([[0.25, 0.75, 0.0]]), torch.tensor([0.9999999])).tolist()
-    [1]
-    """
-    below = masses.cumsum(-1)
-    below = below / below[..., -1:]
-    index = torch.searchsorted(below, u.unsqueeze(-1), right=True).squeeze(-1)
-    last = (masses.size(-1) - 1) - (masses > 0).flip(-1).int().argmax(-1)
-    return torch.minimum(index, last)
