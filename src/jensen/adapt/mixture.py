@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jensen.errors import DataError, UsageError
 from jensen.functional.ancestral import uniforms
-from jensen.heads.categorical import invert
+from jensen.functional.inversion import invert
 from jensen.model import Model
 from jensen.space import Space
 

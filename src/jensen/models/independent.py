@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jensen.errors import UsageError
 from jensen.functional.ancestral import uniforms
-from jensen.heads.categorical import invert
+from jensen.functional.inversion import invert
 from jensen.model import Model
 from jensen.space import Space
 

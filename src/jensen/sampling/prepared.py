@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,15 +29,19 @@ def folded(stack: Stack) -> Stack:
     return found
 
 
-def finish(value: Tensor, node: Node, out: Tensor) -> None:
-    """The activation of pre-activations (..., out) into `out`, destroying `value`; gates doubled, see `folded`."""
+def finisher(value: Tensor, node: Node, out: Tensor) -> Callable[[], object]:
+    """A function that writes the activation of `value` (..., out) into `out`, destroying `value`; gates are doubled."""
     if node.activation == "gate":
-        a, b = value.tanh_().chunk(2, -1)
-        torch.addcmul(a, a, b, out=out)
-    elif node.activation == "relu":
-        torch.clamp_min(value, 0, out=out)
-    else:
-        out.copy_(value)
+        a, b = value.chunk(2, -1)
+
+        def gate() -> None:
+            value.tanh_()
+            torch.addcmul(a, a, b, out=out)
+
+        return gate
+    if node.activation == "relu":
+        return partial(torch.clamp_min, value, 0, out=out)
+    return partial(out.copy_, value)
 
 
 def _scaled(link: Link, stack: Stack, node: Node) -> Link:

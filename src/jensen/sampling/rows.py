@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from jensen.errors import Cannot
-from jensen.sampling.prepared import finish, folded
+from jensen.sampling.prepared import finisher, folded
 from jensen.sampling.stack import Stack, Tap
 from jensen.sampling.walk import Walk
 
@@ -78,6 +79,22 @@ class RowSampler:
             run.row_done()
 
 
+def _layer(
+    total: Tensor | None,
+    value: Tensor,
+    products: list[tuple[Tensor, Tensor]],
+    adds: list[Tensor],
+    finish: Callable[[], object],
+) -> None:
+    if total is not None:
+        value.copy_(total)
+    for cell, weight in products:
+        value.addmm_(cell, weight)
+    for cell in adds:
+        value.add_(cell)
+    finish()
+
+
 class _Run:
     """The caches of one batch, and the steps over them."""
 
@@ -93,9 +110,12 @@ class _Run:
             v: [self._zeros(wide, n, self.stack.channels(v)) for _ in range(self.stack.depth(v))]
             for v in range(self.stack.output + 1)
         }
-        self.pushes = self._plan()
         self.cells = [now.unbind(0)[self.pad : self.pad + self.width] for now in self.now]
-        self.sums = {v: self._sum(v).unbind(0) for v in self.within}
+        self.pushes = self._pushes()
+        # every view of the loop over pixels is made here, once
+        self.steps = [[self._step(v, column, keep=False) for v in self.within] for column in range(self.width)]
+        groups = self.stack.groups > 1
+        self.kept = [[self._step(v, column, keep=groups) for v in self.within] for column in range(self.width)]
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
@@ -130,8 +150,19 @@ class _Run:
         out, index = self.place[v]
         return self.total[out][:, index]
 
-    def _plan(self) -> list[tuple[int, Tensor, Tensor, Tensor]]:
-        """The batched products of a pixel: (column, values of the row, sums of the row, weights)."""
+    def _pushes(self) -> list[list[tuple[Tensor, Tensor, Tensor]]]:
+        """The batched products of every column: (sums, values to the left, weights)."""
+        plan: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in range(self.width)]
+        for push in self._batches():
+            totals = self.total[push.out][:, push.first : push.first + push.count].unbind(0)
+            values = self.store[push.channels][:, push.source : push.source + push.count].unbind(0)
+            weight = torch.stack(push.weights).to(self.dtype)
+            for column, products in enumerate(plan):
+                products.append((totals[column], values[self.pad + column + push.column], weight))
+        return plan
+
+    def _batches(self) -> list[_Push]:
+        """Links to the left, grouped into products that take many layers at once."""
         found: list[_Push] = []
         for v in self.within:
             out, target = self.place[v]
@@ -155,15 +186,27 @@ class _Run:
                         found.append(push)
                     push.count += 1
                     push.weights.append(weight)
-        return [
-            (
-                p.column,
-                self.store[p.channels][:, p.source : p.source + p.count],
-                self.total[p.out][:, p.first : p.first + p.count],
-                torch.stack(p.weights).to(self.dtype),
-            )
-            for p in found
+        return found
+
+    def _step(self, v: int, column: int, keep: bool) -> Callable[[], object]:
+        """The layer of node v at a column: a function of no arguments over the caches."""
+        node, total = self.stack[v], self._sum(v)[column]
+        products = [
+            (self.cells[link.source][column], weight.to(self.dtype))
+            for link in node.links
+            if link.source not in self.before
+            for tap, weight in zip(link.taps, link.weight)
+            if tap == (0, 0)
         ]
+        value = torch.empty_like(total) if keep else total
+        return partial(
+            _layer,
+            total if keep else None,
+            value,
+            products,
+            [self.cells[source][column] for source in node.add],
+            finisher(value, node, self.cells[v][column]),
+        )
 
     def above(self) -> None:
         """Start a row: everything that does not depend on its own sites, for all columns."""
@@ -174,23 +217,13 @@ class _Run:
 
     def push_left(self, column: int) -> None:
         """Add what the layers see of the pixels to the left, all layers in one product."""
-        for offset, values, totals, weight in self.pushes:
-            totals[column].baddbmm_(values[self.pad + column + offset], weight)
+        for totals, values, weight in self.pushes[column]:
+            totals.baddbmm_(values, weight)
 
     def pixel(self, column: int, keep: bool) -> None:
         """The layers at one pixel, in order. `keep`: the sums are needed again, for the next channel."""
-        for v in self.within:
-            node, value = self.stack[v], self.sums[v][column]
-            if keep:
-                value = value.clone()
-            for link in node.links:
-                if link.source not in self.before:
-                    for tap, weight in zip(link.taps, link.weight):
-                        if tap == (0, 0):
-                            value.addmm_(self.cells[link.source][column], weight)
-            for source in node.add:
-                value.add_(self.cells[source][column])
-            finish(value, node, self.cells[v][column])
+        for step in self.kept[column] if keep else self.steps[column]:
+            step()
 
     def row_done(self) -> None:
         """Finish a row: the nodes that only later rows look at; then every cache moves a row up."""
@@ -214,7 +247,7 @@ class _Run:
         value = self._collect(v, lambda source, tap: True)
         for source in self.stack[v].add:
             value.add_(self.now[source][self.pad : self.pad + self.width])
-        finish(value, self.stack[v], self.now[v][self.pad : self.pad + self.width])
+        finisher(value, self.stack[v], self.now[v][self.pad : self.pad + self.width])()
 
     def _collect(self, v: int, take: Callable[[int, Tap], bool]) -> Tensor:
         """Bias and some taps of a node for all columns of the row, (width, n, out)."""

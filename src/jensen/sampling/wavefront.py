@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import Cannot
-from jensen.sampling.prepared import finish, folded
+from jensen.sampling.prepared import finisher, folded
 from jensen.sampling.stack import Stack
 from jensen.sampling.walk import Walk
 
@@ -86,7 +86,7 @@ class WavefrontSampler:
                 flat.addmm_(seen.reshape(m * n, -1), weight)
         for source in node.add:
             value.add_(caches[source][place])
-        finish(value, node, out)
+        finisher(value, node, out)()
 
     def _draw(self, walk: Walk, time: int, place: slice, caches: list[Tensor]) -> None:
         low = max(0, -((self.width - 1 - time) // self.slope))
