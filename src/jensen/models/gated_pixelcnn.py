@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
 from jensen.errors import SpaceError, UsageError
-from jensen.functional.masks import channel_group
+from jensen.functional.masks import channel_group, raster_order
 from jensen.heads import head_for
 from jensen.nn.sites import SiteInput
 from jensen.nn.window import Window
@@ -47,6 +47,7 @@ class GatedPixelCNN(Autoregressive):
         dropout: float = 0.0,
         inputs: str | None = None,
         head: str | None = None,
+        components: int = 10,
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context)
@@ -54,10 +55,10 @@ class GatedPixelCNN(Autoregressive):
             raise SpaceError(
                 "GatedPixelCNN models images (channels, height, width)", f"got {space.describe()}", "use made"
             )
-        colours, height, width = space.shape
+        colours = space.shape[0]
         _check(colours, channels, layers, kernel, block_kernel)
         self.colours, self.channels = colours, channels
-        self.head = head_for(space, head)
+        self.head = head_for(space, head, components)
         self.input = SiteInput(space, inputs)
         self.pixel = SiteInput(Space((colours, 1, 1), space.columns), inputs)
         features = colours * self.input.size
@@ -73,8 +74,7 @@ class GatedPixelCNN(Autoregressive):
         self.hidden = Window(channels, channels, mask=within)
         # a small last layer starts near the uniform guess
         self.last = Window(channels, colours * self.head.size, mask=(own[:, None] >= group).float(), gain=0.1)
-        raster = torch.arange(height * width)[:, None] + height * width * torch.arange(colours)
-        self.register_buffer("order", raster.flatten(), persistent=False)
+        self.register_buffer("order", raster_order(space.shape), persistent=False)
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x (n, *shape)."""

@@ -49,9 +49,17 @@ class SiteInput(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, *shape), int64 where discrete -> (n, *shape, size) float."""
+        return self._features(x, self.span, self.shift)
+
+    def at(self, x: Tensor, sites: Tensor) -> Tensor:
+        """Values (n, m) of flat sites (m,) -> (n, m, size) float."""
+        shift = self.shift if self.shift.ndim == 0 else self.shift.flatten()[sites]
+        return self._features(x, self.span.flatten()[sites], shift)
+
+    def _features(self, x: Tensor, span: Tensor, shift: Tensor) -> Tensor:
         if self.as_they_are:
             return x.unsqueeze(-1)
         if self.onehot:
             # a comparison, not F.one_hot: that one reads the values, which vmap and export refuse
-            return (x.unsqueeze(-1) == torch.arange(self.levels, device=x.device)).to(self.span.dtype)
-        return (x * (2 / self.span) - self.shift).unsqueeze(-1)
+            return (x.unsqueeze(-1) == torch.arange(self.levels, device=x.device)).to(span.dtype)
+        return (x * (2 / span) - shift).unsqueeze(-1)

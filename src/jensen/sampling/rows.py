@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jensen.errors import Cannot
@@ -112,6 +113,7 @@ class _Run:
         }
         self.cells = [now.unbind(0)[self.pad : self.pad + self.width] for now in self.now]
         self.pushes = self._pushes()
+        self.kernels = {v: _kernels(self.stack, v, self.dtype) for v in range(1, self.stack.output + 1)}
         # every view of the loop over pixels is made here, once
         self.steps = [[self._step(v, column, keep=False) for v in self.within] for column in range(self.width)]
         groups = self.stack.groups > 1
@@ -250,15 +252,35 @@ class _Run:
         finisher(value, self.stack[v], self.now[v][self.pad : self.pad + self.width])()
 
     def _collect(self, v: int, take: Callable[[int, Tap], bool]) -> Tensor:
-        """Bias and some taps of a node for all columns of the row, (width, n, out)."""
+        """Bias and some taps of a node for all columns of the row, (width, n, out).
+
+        The taps of one row above are one convolution along the columns, with the cache (width, n, channels) seen as an
+        image of that height and that width, channels last: on some CPUs twice as fast as a product a tap.
+        """
         node = self.stack[v]
         out = node.bias.shape[-1]
         value = node.bias.expand(self.width, self.n, out).to(self.dtype).clone()
-        flat = value.view(self.width * self.n, out)
-        for link in node.links:
-            for (row, column), weight in zip(link.taps, link.weight):
-                if take(link.source, (row, column)):
-                    source = self.now[link.source] if row == 0 else self.past[link.source][-row - 1]
-                    window = source[self.pad + column : self.pad + column + self.width]
-                    flat.addmm_(window.reshape(self.width * self.n, -1), weight)
+        for row, column, kernel in self.kernels[v]:
+            source, up = row
+            if take(source, (up, column)):
+                seen = self.now[source] if up == 0 else self.past[source][-up - 1]
+                first = self.pad + column
+                window = seen[first : first + self.width + kernel.shape[2] - 1]
+                image = window.permute(2, 0, 1).unsqueeze(0)
+                value.add_(F.conv2d(image, kernel)[0].permute(1, 2, 0))
         return value
+
+
+def _kernels(stack: Stack, v: int, dtype: torch.dtype) -> list[tuple[tuple[int, int], int, Tensor]]:
+    """The links of a node as convolutions: ((source, row), first column, kernel (out, in, columns, 1))."""
+    found = []
+    for link in stack[v].links:
+        for row in sorted({tap[0] for tap in link.taps}):
+            columns = [tap[1] for tap in link.taps if tap[0] == row]
+            first, last = min(columns), max(columns)
+            kernel = link.weight.new_zeros(link.weight.shape[2], link.weight.shape[1], last - first + 1, 1)
+            for tap, weight in zip(link.taps, link.weight):
+                if tap[0] == row:
+                    kernel[:, :, tap[1] - first, 0] = weight.T
+            found.append(((link.source, row), first, kernel.to(dtype).contiguous(memory_format=torch.channels_last)))
+    return found
