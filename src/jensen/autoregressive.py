@@ -14,6 +14,7 @@ from jensen.functional.ancestral import uniforms
 from jensen.heads import Head
 from jensen.model import Model
 from jensen.nn.context import ContextInput
+from jensen.nn.sites import SiteInput
 from jensen.sampling.naive import naive
 from jensen.sampling.walk import Walk
 from jensen.space import Space
@@ -30,6 +31,7 @@ class Autoregressive(Model):
 
     takes_context: ClassVar[bool] = True
     head: Head
+    input: SiteInput
     order: Tensor
 
     def __init__(self, space: Space, context: Space | None = None) -> None:
@@ -76,7 +78,9 @@ class Autoregressive(Model):
             raise UsageError("expected at least one row to sample", f"got n={n}", "pass n=16, say")
         if not 0 < temperature < float("inf"):
             raise UsageError(
-                "a temperature is a number above 0", f"got {temperature!r}", "1 follows log_prob, below 1 sharpens"
+                "a temperature is a number above 0",
+                f"got {temperature!r}",
+                "1 follows log_prob, below 1 sharpens",
             )
         u = uniforms(n, self.space.shape, generator, self.order.device)
         dtype = torch.long if self.space.measure == "mass" else next(self.parameters()).dtype

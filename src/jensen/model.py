@@ -114,7 +114,11 @@ class Model(nn.Module):
         if c is not None:
             name = type(self).__name__
             if self.takes_context:
-                raise Cannot(f"this {name} was built without a context", f"got c of shape {tuple(c.shape)}", "leave c out")
+                raise Cannot(
+                    f"this {name} was built without a context",
+                    f"got c of shape {tuple(c.shape)}",
+                    "leave c out",
+                )
             raise Cannot(f"{name} takes no context", f"got c of shape {tuple(c.shape)}", "leave c out")
 
     def cannot(self, ability: Can) -> Cannot:

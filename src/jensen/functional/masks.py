@@ -98,7 +98,9 @@ def site_order(shape: Sequence[int], order: str | Sequence[int] | None = None) -
         if order == "random":
             return torch.randperm(len(raster), generator=torch.Generator().manual_seed(0))
         if order not in known:
-            raise UsageError("unknown order", f"got {order!r}", "use raster, reversed, random, or a list of sites")
+            raise UsageError(
+                "unknown order", f"got {order!r}", "use raster, reversed, random, or a list of sites"
+            )
         return known[order]
     if order is None:
         return raster

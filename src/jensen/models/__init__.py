@@ -13,6 +13,7 @@ CATALOGUE: dict[str, str] = {
     "gated-pixelcnn": "jensen.models.gated_pixelcnn:GatedPixelCNN",
     "made": "jensen.models.made:MADE",
     "mixture": "jensen.adapt.mixture:Mixture",
+    "transformer": "jensen.models.transformer:Transformer",
     "pixelcnn": "jensen.models.pixelcnn:PixelCNN",
 }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +64,14 @@ class GatedPixelCNN(Autoregressive):
         features = colours * self.input.size
         size = 0 if self.given is None else self.given.size
         self.blocks = nn.ModuleList(
-            _Layer(features if i == 0 else channels, channels, kernel if i == 0 else block_kernel, colours, size, i == 0)
+            _Layer(
+                features if i == 0 else channels,
+                channels,
+                kernel if i == 0 else block_kernel,
+                colours,
+                size,
+                i == 0,
+            )
             for i in range(layers + 1)
         )
         self.dropout = nn.Dropout2d(dropout)
@@ -81,7 +88,7 @@ class GatedPixelCNN(Autoregressive):
         n, colours, height, width = x.shape
         given = self.features_of(c, n)
         v = h = self.input(x).movedim(-1, 2).reshape(n, -1, height, width)
-        for block in self.blocks:
+        for block in cast("Iterable[_Layer]", self.blocks):
             v, step = block(v, h, given)
             step = block.out(self.dropout(step))
             h = h + step if not block.first else step
@@ -92,11 +99,11 @@ class GatedPixelCNN(Autoregressive):
         """The same network as taps and weights, for n rows of context features (n, size)."""
         stack = Stack(self.colours * self.input.size, self.colours)
         v = h = 0
-        for block in self.blocks:
+        for block in cast("Iterable[_Layer]", self.blocks):
             v, h = block.append(stack, v, h, given)
-        bright = stack.node(bias=torch.zeros_like(self.hidden.bias), add=[h], activation="relu")
-        hidden = stack.node(self.hidden.link(bright), bias=self.hidden.bias.detach(), activation="relu")
-        stack.node(self.last.link(hidden), bias=self.last.bias.detach())
+        bright = stack.node(bias=torch.zeros_like(self.hidden.offset), add=[h], activation="relu")
+        hidden = stack.node(self.hidden.link(bright), bias=self.hidden.offset, activation="relu")
+        stack.node(self.last.link(hidden), bias=self.last.offset)
         return stack
 
     def samplers(self, n: int, c: Tensor | None = None) -> Mapping[str, Sampler]:
@@ -108,7 +115,9 @@ class GatedPixelCNN(Autoregressive):
 class _Layer(nn.Module):
     """One gated layer of both stacks; the first reads the sites and leaves the pixel itself out."""
 
-    def __init__(self, inside: int, channels: int, kernel: int, colours: int, context: int, first: bool) -> None:
+    def __init__(
+        self, inside: int, channels: int, kernel: int, colours: int, context: int, first: bool
+    ) -> None:
         super().__init__()
         half = kernel // 2
         self.first = first
@@ -142,15 +151,15 @@ class _Layer(nn.Module):
         if self.given is not None:
             assert given is not None
             down, across = self.given(given).detach().chunk(2, 1)
-        vertical = stack.node(self.vertical.link(v), bias=self.vertical.bias.detach() + down, activation="gate")
+        vertical = stack.node(self.vertical.link(v), bias=self.vertical.offset + down, activation="gate")
         gate = stack.node(
             self.link.link(vertical, shift=1),
             self.horizontal.link(h),
-            bias=self.horizontal.bias.detach() + across,
+            bias=self.horizontal.offset + across,
             activation="gate",
         )
         add = [] if self.first else [h]
-        return vertical, stack.node(self.out.link(gate), bias=self.out.bias.detach(), add=add)
+        return vertical, stack.node(self.out.link(gate), bias=self.out.offset, add=add)
 
 
 def _gate(x: Tensor) -> Tensor:

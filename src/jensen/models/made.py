@@ -54,11 +54,10 @@ class MADE(Autoregressive):
         # a small last layer starts near the uniform guess
         self.output = MaskedLinear(masks.layers[-1], gain=0.1)
         self.skip = MaskedLinear(masks.skip, gain=0.1) if skip else None
-        outs = [] if self.given is None else [len(mask) for mask in masks.layers]
-        self.shifts = nn.ModuleList(nn.Linear(self.given.size, out, bias=False) for out in outs if self.given)
-        if outs:
-            with torch.no_grad():
-                self.shifts[-1].weight.mul_(0.1)
+        size = 0 if self.given is None else self.given.size
+        self.shifts = nn.ModuleList(
+            nn.Linear(size, len(mask), bias=False) for mask in masks.layers if self.given is not None
+        )
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x."""

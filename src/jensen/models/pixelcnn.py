@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,7 @@ class PixelCNN(Autoregressive):
         """The same network as taps and weights, for n rows of context features (n, size)."""
         stack = Stack(self.first.weight.shape[1], self.space.shape[0])
         h = stack.node(self.first.link(0), bias=self.first.bias.detach())
-        for block in self.blocks:
+        for block in cast("Iterable[_Block]", self.blocks):
             h = block.append(stack, h, given)
         bright = stack.node(bias=torch.zeros_like(self.hidden.bias), add=[h], activation="relu")
         hidden = stack.node(self.hidden.link(bright), bias=self.hidden.bias.detach(), activation="relu")
@@ -135,6 +135,8 @@ class _Block(nn.Module):
         """The block's nodes; the number of the sum."""
         shift = self.given(given).detach() if self.given is not None else 0.0
         bright = stack.node(bias=torch.zeros_like(self.widen.bias), add=[h], activation="relu")
-        narrow = stack.node(self.narrow.link(bright), bias=self.narrow.bias.detach() + shift, activation="relu")
+        narrow = stack.node(
+            self.narrow.link(bright), bias=self.narrow.bias.detach() + shift, activation="relu"
+        )
         look = stack.node(self.look.link(narrow), bias=self.look.bias.detach(), activation="relu")
         return stack.node(self.widen.link(look), bias=self.widen.bias.detach(), add=[h])

@@ -52,6 +52,11 @@ class Window(nn.Module):
         """The weight under its mask."""
         return self.weight if self.mask is None else self.weight * self.mask
 
+    @property
+    def offset(self) -> Tensor:
+        """The bias (out,), zeros where there is none, without gradient."""
+        return self.weight.new_zeros(len(self.weight)) if self.bias is None else self.bias.detach()
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, h, w): padded on both sides as the library can, then cropped."""
         height, width = x.shape[2:]
@@ -69,4 +74,3 @@ class Window(nn.Module):
         """The same map as a link of a sampling stack, its input `shift` rows further up."""
         weight = self.live.detach().flatten(2).permute(2, 1, 0).contiguous()
         return Link(source, tuple((i - shift, j) for i, j in self.taps), weight)
-

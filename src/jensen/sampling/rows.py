@@ -54,7 +54,9 @@ class RowSampler:
         self.pad = stack.reach
         for v in self.within:
             if any(row == 0 and column > 0 for _, (row, column) in stack.inputs(v)):
-                raise Cannot("an output looks at pixels to its right", f"node {v}", "shift or mask the first layer")
+                raise Cannot(
+                    "an output looks at pixels to its right", f"node {v}", "shift or mask the first layer"
+                )
 
     @torch.no_grad()
     def __call__(self, walk: Walk) -> None:
@@ -115,9 +117,13 @@ class _Run:
         self.pushes = self._pushes()
         self.kernels = {v: _kernels(self.stack, v, self.dtype) for v in range(1, self.stack.output + 1)}
         # every view of the loop over pixels is made here, once
-        self.steps = [[self._step(v, column, keep=False) for v in self.within] for column in range(self.width)]
+        self.steps = [
+            [self._step(v, column, keep=False) for v in self.within] for column in range(self.width)
+        ]
         groups = self.stack.groups > 1
-        self.kept = [[self._step(v, column, keep=groups) for v in self.within] for column in range(self.width)]
+        self.kept = [
+            [self._step(v, column, keep=groups) for v in self.within] for column in range(self.width)
+        ]
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
@@ -282,5 +288,7 @@ def _kernels(stack: Stack, v: int, dtype: torch.dtype) -> list[tuple[tuple[int, 
             for tap, weight in zip(link.taps, link.weight):
                 if tap[0] == row:
                     kernel[:, :, tap[1] - first, 0] = weight.T
-            found.append(((link.source, row), first, kernel.to(dtype).contiguous(memory_format=torch.channels_last)))
+            found.append(
+                ((link.source, row), first, kernel.to(dtype).contiguous(memory_format=torch.channels_last))
+            )
     return found

@@ -134,7 +134,9 @@ class Stack:
         for number in range(1, self.output + 1):
             looks = self.inputs(number)
             # a node without inputs is a constant: computed with the pixel itself
-            lead.append(min((lead[source] - column - slope * row for source, (row, column) in looks), default=0))
+            lead.append(
+                min((lead[source] - column - slope * row for source, (row, column) in looks), default=0)
+            )
         return lead
 
     def _causal(self, slope: int) -> bool:

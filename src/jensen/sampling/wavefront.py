@@ -24,10 +24,14 @@ class WavefrontSampler:
     `features`: sites (m, 1) as the features (m, channels) of node 0.
     """
 
-    def __init__(self, stack: Stack, shape: tuple[int, int, int], features: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, stack: Stack, shape: tuple[int, int, int], features: Callable[[Tensor], Tensor]
+    ) -> None:
         if shape[0] != 1:
             raise Cannot(
-                "a wavefront draws images of one channel", f"got {shape[0]} channels", "use the row-cached sampler"
+                "a wavefront draws images of one channel",
+                f"got {shape[0]} channels",
+                "use the row-cached sampler",
             )
         self.stack, self.features = folded(stack), features
         self.height, self.width = shape[1:]
@@ -44,7 +48,8 @@ class WavefrontSampler:
         dtype = stack[stack.output].bias.dtype
         cells = (self.top + self.height) * self.wide
         caches = [
-            torch.zeros(cells, n, stack.channels(v), dtype=dtype, device=device) for v in range(stack.output + 1)
+            torch.zeros(cells, n, stack.channels(v), dtype=dtype, device=device)
+            for v in range(stack.output + 1)
         ]
         first, last = self._times()
         for time in range(first, last + 1):
