@@ -29,6 +29,7 @@ from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Answer, Kind, Order, Quantity, Scores, order
 from jensen.scoring import some_rows
+from jensen.space import Space
 from jensen.train import Moment, Watch
 
 SHOWN = 36
@@ -240,7 +241,7 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
     tell(title, "score")
     scores, why_not = None, None
     try:
-        scores = fitted.score(data.test, k=k, seed=seed)
+        scores = fitted.score(_held_out(fitted, data), k=k, seed=seed)
     except Cannot as error:
         why_not = f"cannot, because {error}"
     samples, rate = None, None
@@ -260,6 +261,11 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
         rate,
         audit(fitted, some_rows(data.test, 64, seed), seed=seed),
     )
+
+
+def _held_out(fitted: Fitted, data: Rows) -> Any:
+    """The rows to score: as Rows where the spaces agree, for then the scores can say how bits were made."""
+    return data if fitted.space.binarised(None) == data.space.binarised(None) else data.test
 
 
 def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:
@@ -343,7 +349,16 @@ def _strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
             said.append(
                 f"{title} was fitted to other data or another split: it may have seen the rows scored here"
             )
+        if not isinstance(item, str) and item.space.binarisation != data.space.binarisation:
+            said.append(
+                f"{title} was fitted to {_how_made(item.space)}, the rows here are {_how_made(data.space)}"
+            )
     return said
+
+
+def _how_made(space: Space) -> str:
+    made = space.binarisation
+    return "rows that are not binarised" if made is None else f"rows {made.describe()} from {made.grey()}"
 
 
 def _relay(tell: Stage, title: str) -> Watch:

@@ -125,6 +125,8 @@ class Quantity:
             text += f" {self.unit}"
         if self.interval is not None:
             text += f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+        if self.unit == "bits/dim" and "binarisation" in self.how:
+            text += f" (binarisation: {self.how['binarisation']})"
         return text
 
     def bits_per_dim(self, dims: int) -> Quantity:
@@ -243,8 +245,10 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
         mine, theirs = getattr(first, what), getattr(second, what)
         if mine != theirs:
             raise Incomparable(
-                f"scores of another {what} do not compare",
-                f"got {mine} and {theirs}",
+                "scores of other rows do not compare"
+                if what == "rows"
+                else f"scores of another {what} do not compare",
+                f"got {mine} and {theirs}{_binarisations(first, second) if what == 'rows' else ''}",
                 "score both models on the same rows",
             )
     if len(first) != len(second):
@@ -301,6 +305,12 @@ def _check_mass(values: NDArray[np.float64], kind: Kind, dims: int) -> None:
             f"got a mean of {mean:.4g} and a largest of {worst:.4g} nats",
             "was a density scored on discrete rows? pass the space, or audit the model with mass_sums",
         )
+
+
+def _binarisations(first: Scores, second: Scores) -> str:
+    """How the bits of two sets of rows were made, where that may be why they differ."""
+    ways = [scores.how.get("binarisation", "none") for scores in (first, second)]
+    return f" (binarisation: {ways[0]} and {ways[1]})" if ways != ["none", "none"] else ""
 
 
 def _add_intervals(a: Quantity, b: Quantity) -> tuple[tuple[float, float] | None, float]:
