@@ -21,7 +21,7 @@ from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, SpaceError, UsageError
+from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit, split_identity
 from jensen.model import Can, abilities
@@ -170,6 +170,7 @@ def compare(
     check_seed(seed)
     data = read_rows(rows)
     chosen = _titled(line_up(data) if models is None else models)
+    _refuse_other_bits(chosen, data)
     started, begun = datetime.now(UTC), time.perf_counter()
     tell: Stage = watch or _silent
     entries = []
@@ -261,6 +262,22 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
         rate,
         audit(fitted, some_rows(data.test, 64, seed), seed=seed),
     )
+
+
+def _refuse_other_bits(chosen: Mapping[str, str | Fitted], data: Rows) -> None:
+    """Raise Incomparable, before anything is fitted, when models would make different bits of grey rows."""
+    ways = {
+        title: "grey rows"
+        if isinstance(item, str) or not item.space.binarisation
+        else item.space.binarisation.how
+        for title, item in chosen.items()
+    }
+    if data.space.kind != "binary" and len(set(ways.values())) > 1:
+        raise Incomparable(
+            "the models were fitted to other binarisations of grey rows",
+            ", ".join(f"{title}: {way}" for title, way in ways.items()),
+            "pass binarise='dynamic' or binarise=0.5 where the rows are read, to score all on the same bits",
+        )
 
 
 def _held_out(fitted: Fitted, data: Rows) -> Any:

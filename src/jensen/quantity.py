@@ -241,16 +241,16 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
 
     Raises Incomparable for other rows, units, measures or numbers of sites.
     """
-    for what in ("unit", "measure", "dims", "rows"):
+    for what in ("unit", "measure", "dims"):
         mine, theirs = getattr(first, what), getattr(second, what)
         if mine != theirs:
             raise Incomparable(
-                "scores of other rows do not compare"
-                if what == "rows"
-                else f"scores of another {what} do not compare",
-                f"got {mine} and {theirs}{_binarisations(first, second) if what == 'rows' else ''}",
+                f"scores of another {what} do not compare",
+                f"got {mine} and {theirs}",
                 "score both models on the same rows",
             )
+    if first.rows != second.rows:
+        raise _other_rows(first, second)
     if len(first) != len(second):
         raise Incomparable(
             "scores of another number of rows do not compare", f"got {len(first)} and {len(second)}"
@@ -307,10 +307,19 @@ def _check_mass(values: NDArray[np.float64], kind: Kind, dims: int) -> None:
         )
 
 
-def _binarisations(first: Scores, second: Scores) -> str:
-    """How the bits of two sets of rows were made, where that may be why they differ."""
-    ways = [scores.how.get("binarisation", "none") for scores in (first, second)]
-    return f" (binarisation: {ways[0]} and {ways[1]})" if ways != ["none", "none"] else ""
+def _other_rows(first: Scores, second: Scores) -> Incomparable:
+    """The rows differ, perhaps because the same grey rows were binarised in two ways."""
+    mine, theirs = (scores.how.get("binarisation", "none") for scores in (first, second))
+    if mine == theirs:
+        given = f"got {first.rows} and {second.rows}"
+        return Incomparable(
+            "scores of other rows do not compare", given, "score both models on the same rows"
+        )
+    return Incomparable(
+        "scores of rows that are binarised in another way do not compare",
+        f"got {mine} and {theirs} (rows {first.rows} and {second.rows})",
+        "binarise the rows once, jensen.rows(..., binarise=...), and score both models on them",
+    )
 
 
 def _add_intervals(a: Quantity, b: Quantity) -> tuple[tuple[float, float] | None, float]:

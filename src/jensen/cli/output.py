@@ -72,7 +72,7 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
     lines = [("log-likelihood", f"{shown(mean)}, a {mean.measure};{sure} {len(scores):,} rows")]
     if "bits_per_dim" in numbers:
         made = scores.how.get("binarisation")
-        of = f", bits of binarised rows ({made})" if made else ""
+        of = f", of binarised rows ({made})" if made else ""
         lines.append(("cost", f"{shown(numbers['bits_per_dim'])}{of}"))
     return lines
 
