@@ -40,7 +40,8 @@ class Rows:
 
     Each part is a NumPy array, or reads from disk as it is asked (`len`, `shape`, `dtype`, `[slice]`, `[sorted
     positions]`). `seed` and `hash` (of all rows before the split) repeat the split; `notes` are sentences on
-    what was inferred, moved or found.
+    what was inferred, moved or found. Of dynamic bits, `train` reads as one draw and offers the grey rows for fresh
+    ones; `hash` is that of the grey rows, and the space says how bits are made of them.
     """
 
     name: str
