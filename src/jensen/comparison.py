@@ -21,7 +21,7 @@ from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, SpaceError, UsageError
+from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit, split_identity
 from jensen.model import Can, abilities
@@ -29,6 +29,7 @@ from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Answer, Kind, Order, Quantity, Scores, order
 from jensen.scoring import some_rows
+from jensen.space import Space
 from jensen.train import Moment, Watch
 
 SHOWN = 36
@@ -169,6 +170,7 @@ def compare(
     check_seed(seed)
     data = read_rows(rows)
     chosen = _titled(line_up(data) if models is None else models)
+    _refuse_other_bits(chosen, data)
     started, begun = datetime.now(UTC), time.perf_counter()
     tell: Stage = watch or _silent
     entries = []
@@ -240,7 +242,7 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
     tell(title, "score")
     scores, why_not = None, None
     try:
-        scores = fitted.score(data.test, k=k, seed=seed)
+        scores = fitted.score(_held_out(fitted, data), k=k, seed=seed)
     except Cannot as error:
         why_not = f"cannot, because {error}"
     samples, rate = None, None
@@ -260,6 +262,27 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
         rate,
         audit(fitted, some_rows(data.test, 64, seed), seed=seed),
     )
+
+
+def _refuse_other_bits(chosen: Mapping[str, str | Fitted], data: Rows) -> None:
+    """Raise Incomparable, before anything is fitted, when models would make different bits of grey rows."""
+    ways = {
+        title: "grey rows"
+        if isinstance(item, str) or not item.space.binarisation
+        else item.space.binarisation.how
+        for title, item in chosen.items()
+    }
+    if data.space.kind != "binary" and len(set(ways.values())) > 1:
+        raise Incomparable(
+            "the models were fitted to other binarisations of grey rows",
+            ", ".join(f"{title}: {way}" for title, way in ways.items()),
+            "pass binarise='dynamic' or binarise=0.5 where the rows are read, to score all on the same bits",
+        )
+
+
+def _held_out(fitted: Fitted, data: Rows) -> Any:
+    """The rows to score: as Rows where the spaces agree, for then the scores can say how bits were made."""
+    return data if fitted.space.binarised(None) == data.space.binarised(None) else data.test
 
 
 def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:
@@ -343,7 +366,16 @@ def _strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
             said.append(
                 f"{title} was fitted to other data or another split: it may have seen the rows scored here"
             )
+        if not isinstance(item, str) and item.space.binarisation != data.space.binarisation:
+            said.append(
+                f"{title} was fitted to {_how_made(item.space)}, the rows here are {_how_made(data.space)}"
+            )
     return said
+
+
+def _how_made(space: Space) -> str:
+    made = space.binarisation
+    return "rows that are not binarised" if made is None else f"rows {made.describe()} from {made.grey()}"
 
 
 def _relay(tell: Stage, title: str) -> Watch:

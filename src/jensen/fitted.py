@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
-from jensen.data import hash_rows, read
+from jensen.data import Bits, Rows, hash_rows, read
 from jensen.errors import DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
 from jensen.models import catalogue_name, model_class
@@ -97,7 +97,7 @@ class Fitted:
 
         `rows`: anything `jensen.rows` reads, in the space the model was fitted in; a Rows stands for its held-out
         part, anything else for all its rows (the scores' `how` says so when they are
-        the data of the fit or its training part). `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
+        the data of the fit or its training part, and how bits were made of grey rows). `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
         when the rows do not fit, Cannot when the model has no likelihood.
         """
         source = read(rows, self.space)
@@ -105,7 +105,10 @@ class Fitted:
         how = {"model": self.name, "codec": type(self.codec).__name__, **how}
         scored = hash_rows(source)
         known = self.record.get("data", {})
-        if scored in (known.get("hash"), known.get("train_hash")):
+        how |= _binarised(rows, source, scored, self.space, known)
+        # the hash of a run is that of its grey rows
+        origin = source.key if isinstance(source, Bits) and source.whole else scored
+        if {scored, origin} & {known.get("hash"), known.get("train_hash")}:
             how["seen"] = "the model was fitted on these rows, or on a part of them"
         return Scores(values, kind, self.space.measure, self.space.dims, scored, how=how)
 
@@ -151,6 +154,21 @@ class Fitted:
             record["weights"] = _digest(weights)
             place("model.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return folder
+
+
+def _binarised(
+    given: Any, source: Any, scored: str, space: Space, known: Mapping[str, Any]
+) -> dict[str, str]:
+    """How the bits that were scored had been made: a part of what their number means."""
+    if isinstance(given, Rows):
+        made = given.space.binarisation
+    elif isinstance(source, Bits):
+        made = source.binarisation
+    elif scored in (known.get("train_hash"), known.get("test_hash")):
+        made = space.binarisation
+    else:
+        return {} if space.binarisation is None else {"binarisation": "not known, given as bits"}
+    return {} if made is None else {"binarisation": made.how}
 
 
 def load(path: str | Path, *, model: type[Model] | None = None, device: str = "cpu") -> Fitted:

@@ -19,7 +19,7 @@ from jensen._version import __version__
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.codec import Codec, as_tensor, codec_for
-from jensen.data import Rows
+from jensen.data import Rows, hash_rows
 from jensen.data import rows as read_rows
 from jensen.errors import Cannot, DataError, Diverged, JensenError, UsageError
 from jensen.feed import Feed
@@ -187,6 +187,7 @@ class _Task:
                 "name": data.name,
                 "hash": data.hash,
                 "train_hash": data.train_hash,
+                "test_hash": None if data.space.binarisation is None else hash_rows(data.test),
                 "split_seed": data.seed,
                 "counts": data.counts,
                 "notes": list(data.notes),

@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
-    [{"space", "functional", "nn", "sampling"}],
+    [{"space", "binarisation", "functional", "nn", "sampling"}],
     [{"heads", "transforms"}],
     [{"codec", "data", "model", "objective", "autoregressive"}],
     [{"models"}, {"objectives"}],

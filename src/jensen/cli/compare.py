@@ -54,6 +54,7 @@ EXAMPLES = (
     help="A setting of the loop (batch, rate, patience, ...) for all models. Arguments of one model: fit it with jensen "
     "fit and pass --runs.",
 )
+@options.binarise
 @options.kinds
 @options.drop
 @options.threads
@@ -73,6 +74,7 @@ def compare(
     overwrite: bool,
     device: str,
     settings: tuple[str, ...],
+    binarise: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
     threads: int | None,
@@ -93,7 +95,7 @@ def compare(
 
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs)
-    data = options.read_rows(rows, kinds, drop)
+    data = options.read_rows(rows, kinds, drop, binarise)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with open_progress(quiet) as progress:

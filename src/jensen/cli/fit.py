@@ -49,6 +49,7 @@ EXAMPLE = "jensen fit digits --model made --steps 500 --set 'hidden=[256, 256]' 
     help="A setting of the loop (batch, rate, clip, patience, average, ...) or an argument of the model (see jensen "
     "models NAME). May be repeated.",
 )
+@options.binarise
 @options.kinds
 @options.drop
 @options.threads
@@ -65,6 +66,7 @@ def fit(
     overwrite: bool,
     device: str,
     settings: tuple[str, ...],
+    binarise: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
     threads: int | None,
@@ -87,7 +89,7 @@ def fit(
     plan = options.make_plan(steps, seconds, loop)
     folder = Path(out or f"runs/{model}-{base_name(rows)}")
     refuse_taken_folder(folder, overwrite or resume)
-    data = options.read_rows(rows, kinds, drop)
+    data = options.read_rows(rows, kinds, drop, binarise)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with nothing_halved(folder), open_progress(quiet) as progress:

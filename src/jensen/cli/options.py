@@ -64,18 +64,36 @@ drop = click.option(
     help="A column that is no part of a row, such as a label. May be repeated.",
 )
 
+binarise = click.option(
+    "--binarise",
+    metavar="dynamic|0.5",
+    help="Make bits of grey rows: draw them (afresh for every training batch), or cut at a share of the range.",
+)
+
 
 def seed(what: str) -> Callable[[Function], Function]:
     """The option --seed, with what it decides."""
     return click.option("--seed", default=0, help=what)
 
 
-def read_rows(source: str, kinds: Sequence[str], drop: Sequence[str]) -> Rows:
+def read_rows(source: str, kinds: Sequence[str], drop: Sequence[str], binarise: str | None = None) -> Rows:
     """The rows of a source, split by the seed 0 whatever --seed says: all runs hold the same rows out."""
     import jensen
 
     warn_of_namesake(source)
-    return jensen.rows(source, kinds=parse_kinds(kinds), drop=drop)
+    return jensen.rows(source, kinds=parse_kinds(kinds), drop=drop, binarise=parse_binarise(binarise))
+
+
+def parse_binarise(text: str | None) -> str | float | None:
+    """A threshold where the text is a number, else the word as it is.
+
+    >>> parse_binarise("0.5"), parse_binarise("dynamic")
+    (0.5, 'dynamic')
+    """
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def warn_of_namesake(source: str) -> None:

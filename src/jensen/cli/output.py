@@ -71,7 +71,9 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
     sure = f" {100 * mean.level:g}% interval," if mean.interval is not None else ""
     lines = [("log-likelihood", f"{shown(mean)}, a {mean.measure};{sure} {len(scores):,} rows")]
     if "bits_per_dim" in numbers:
-        lines.append(("cost", shown(numbers["bits_per_dim"])))
+        made = scores.how.get("binarisation")
+        of = f", of binarised rows ({made})" if made else ""
+        lines.append(("cost", f"{shown(numbers['bits_per_dim'])}{of}"))
     return lines
 
 

@@ -86,11 +86,14 @@ _SAYS = {
 def _chosen(fitted: Fitted, source: str, drop: tuple[str, ...], everything: bool) -> tuple[Any, str]:
     """The rows to score, and which part of the source they are: held-out, all (of known rows) or new."""
     import jensen
-    from jensen.data import hash_rows, read
+    from jensen.data import Bits, hash_rows, read
 
     values = read(source, fitted.space, drop=drop)
     known = fitted.record.get("data", {})
-    if hash_rows(values) != known.get("hash"):
+    origin = (
+        values.key if isinstance(values, Bits) else hash_rows(values)
+    )  # the hash of a run is that of grey rows
+    if origin != known.get("hash"):
         return values, "new"
     if everything:
         return values, "all"

@@ -19,6 +19,9 @@ _SAME = (
     (r"\binput_shape\b", "--input-shape"),
     (r"\bkinds='(\w+)'", r"--kinds \1"),
     (r"\bkinds=(?![\w{])", "--kinds"),
+    (r"\bbinarise='(\w+)'", r"--binarise \1"),
+    (r"\bbinarise=(?=[\d.])", "--binarise "),
+    (r"\bleave binarise out\b", "leave --binarise out"),
     (r"\bk=(\d+)", r"-k \1"),
 )
 _DROP = re.compile(r"\bdrop=(\[[^\]]*\]|'[^']*')")

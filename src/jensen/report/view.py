@@ -10,7 +10,7 @@ from jensen.report.numbers import PRETTY, plain, show
 from jensen.report.pictures import Pictures
 from jensen.report.plot_scores import drawn_scores, plot_scores
 from jensen.report.plot_training import plot_training
-from jensen.report.ranking import legend, level, ranked
+from jensen.report.ranking import binarised, legend, level, ranked
 from jensen.report.samples import draw_samples
 from jensen.report.svg import SERIES
 from jensen.report.words import listing, split_orders, summary, sure, undecided_reason
@@ -29,7 +29,12 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         "summary": summary(record),
         "places": places,
         "colours": SERIES,
-        "table": {"rows": rows, "legend": _legend(record), "level": level(record)},
+        "table": {
+            "rows": rows,
+            "legend": _legend(record),
+            "level": level(record),
+            "binarised": binarised(record),
+        },
         "scores": _scores(record),
         "orders": _orders(record),
         "drawn": draw_samples(pictures, places),
