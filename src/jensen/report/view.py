@@ -13,10 +13,9 @@ from jensen.report.plot_training import plot_training
 from jensen.report.ranking import legend, level, ranked
 from jensen.report.samples import draw_samples
 from jensen.report.svg import SERIES
-from jensen.report.words import listing, split_orders, summary, sure, undecided_reason
+from jensen.report.words import VERDICTS, listing, split_orders, summary, sure, undecided_reason
 
 Record = Mapping[str, Any]
-VERDICTS = {True: ("holds", "✓"), False: ("fails", "✗"), None: ("not proven", "?")}
 
 
 def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
@@ -25,7 +24,6 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
     numbered = {model["name"]: place for place, model in enumerate(record["models"])}
     places = {row.name: numbered[row.name] for row in rows}  # best first, each with its colour
     return {
-        "record": record,
         "summary": summary(record),
         "places": places,
         "colours": SERIES,
