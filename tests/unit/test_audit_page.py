@@ -428,3 +428,15 @@ def test_a_wrong_place_is_refused_in_the_words_of_the_option() -> None:
     assert result.exit_code == 2 and "--at names no place" in result.stderr
     with pytest.raises(UsageError):
         site_links(masks("AB"), input_shape=(1, 5, 5), at=(8, 8))
+
+
+def test_a_comparison_shows_what_its_autoregressive_models_see(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (60, 1, 3, 3))
+    result = jensen.compare(["independent", "made", "pixelcnn"], rows, steps=2)
+    fields = {model["name"]: model["field"] for model in result.to_dict()["models"]}
+    assert fields["independent"] is None
+    assert fields["made"]["states"] == [["###", "#o.", "..."]] and fields["made"]["parallel_steps"] == 9
+    drawn = maps(read(result.to_html(tmp_path / "page.html").read_text(encoding="utf-8")))
+    said = "4 of 4 earlier sites; 9 exact parallel steps of 9 sites"
+    assert f"Receptive field of made: {said}" in drawn
+    assert not any("of independent" in label for label in drawn if label.startswith("Receptive field"))

@@ -117,6 +117,10 @@ class SiteLinks:
             return None
         return self.matrix.tril(-1).sum(1) / torch.arange(len(self.matrix))
 
+    def by_channel(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values in a row's shape as maps (channels, rows, columns); a sequence is one row."""
+        return values.reshape(-1, *(self.shape[-2:] if len(self.shape) > 2 else (1, self.shape[-1])))
+
     def on_map(self, by_rank: Tensor) -> NDArray[np.float64]:
         """Numbers (sites,) by rank, in a row's shape."""
         assert self.order is not None
@@ -144,13 +148,17 @@ class SiteLinks:
         return [*lines, self.in_training] if self.in_training else lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Like a verdict that claims nothing; the place counts from 1, the map is 0 and 1 in a row's shape."""
+        """Like a verdict that claims nothing; the place counts from 1, `reached` is 0 and 1 in a row's shape.
+
+        `states` holds the signs, a list a channel and a string a row of its map.
+        """
         facts = {
             "check": "receptive_field",
             "holds": None,
             "evidence": self.evidence,
             "at": [place + 1 for place in self.at],
             "reached": self.reached.astype(int).tolist(),
+            "states": [["".join(row) for row in channel] for channel in self.by_channel(self.states)],
             "order": None if self.order is None else "own" if self.own else "raster",
         }
         if self.order is not None:

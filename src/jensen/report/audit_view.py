@@ -12,21 +12,13 @@ from numpy.typing import NDArray
 
 from jensen.errors import Cannot
 from jensen.functional.site_links import SiteLinks, place_name
-from jensen.report.maps import CLASSES, heat_map, state_map
+from jensen.report.maps import LEGEND, cell_legend, heat_map, state_map
 from jensen.report.plot_blind import plot_blind
 from jensen.report.stacks import four_stacks
 from jensen.report.words import VERDICTS
 
 MOST = 3  # channels drawn
 REFERENCE = ((28, 28), (14, 14))  # the map of claim A3, where the module's own is no image
-LEGEND = {
-    "#": "earlier, reached",
-    "-": "earlier, not reached: the blind spot",
-    "o": "the place itself, not seen",
-    "@": "the place itself, seen: a leak",
-    "!": "later, reached: a leak",
-    ".": "later, not reached",
-}
 Maps = list[tuple[str, Markup]]
 
 
@@ -84,7 +76,7 @@ def _field(links: SiteLinks) -> dict[str, Any]:
     return {
         "where": where,
         "maps": maps,
-        "legend": [(CLASSES[sign], text) for sign, text in words.items()],
+        "legend": cell_legend(words),
         "words": [links.evidence, *links.words()],
         "left_out": _left_out(links),
     }
@@ -98,13 +90,7 @@ def _channels(
     links: SiteLinks, values: NDArray[Any], ordered_only: bool = False
 ) -> list[tuple[str, NDArray[Any]]]:
     """The maps (rows, columns) of the first channels; one where all channels of a place are one site."""
-    if len(links.shape) == 1:
-        return [("", values.reshape(1, -1))]
-    maps = (
-        values.reshape(-1, *links.shape[-2:])
-        if len(links.shape) > 2
-        else values.reshape(-1, 1, links.shape[-1])
-    )
+    maps = links.by_channel(values)
     tied = links.order is not None and links.order.sites * len(maps) == values.size
     if len(maps) == 1 or (ordered_only and tied):
         return [("", maps[0])]
@@ -112,9 +98,8 @@ def _channels(
 
 
 def _left_out(links: SiteLinks) -> str:
-    channels = int(np.prod(links.shape[:-2])) if len(links.shape) > 2 else links.shape[0]
-    hidden = channels - MOST if len(links.shape) > 1 else 0
-    return f"The first {MOST} of {channels} channels." if hidden > 0 else ""
+    channels = len(links.by_channel(links.states))
+    return f"The first {MOST} of {channels} channels." if channels > MOST else ""
 
 
 def _blind(links: SiteLinks | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ beside it (hatching, a cross, a ring), for those who do not see the difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -16,6 +16,16 @@ from numpy.typing import NDArray
 
 CLASSES = {"#": "seen", "-": "missed", "@": "itself leak", "o": "itself", "!": "leak", ".": "later"}
 """The state of an input, as `SiteLinks.states` has it, and its classes in the style sheet."""
+
+LEGEND = {
+    "#": "earlier, reached",
+    "-": "earlier, not reached: the blind spot",
+    "o": "the place itself, not seen",
+    "@": "the place itself, seen: a leak",
+    "!": "later, reached: a leak",
+    ".": "later, not reached",
+}
+"""The same signs in words."""
 
 WIDE, LONG = 400, 28  # pixels of a map; sites of a sequence in a line
 STEPS = 24  # shades of a heat map
@@ -43,6 +53,11 @@ def state_map(
         place = divmod(here[0] * states.shape[1] + here[1], lines.shape[1])
         parts.append(f'<path class="ring" d="{_squares([place], size, 0.1)}"/>')
     return _svg(parts, lines.shape, states.shape, size, label)
+
+
+def cell_legend(words: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Classes and words of the signs that a map has, as the template's `cells` takes them."""
+    return [(CLASSES[sign], text) for sign, text in words.items()]
 
 
 def heat_map(values: NDArray[np.float64], top: float, label: str, show: Callable[[float], str]) -> Markup:

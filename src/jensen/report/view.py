@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jensen.report.fields import draw_fields
 from jensen.report.numbers import PRETTY, plain, show
 from jensen.report.pictures import Pictures
 from jensen.report.plot_scores import drawn_scores, plot_scores
@@ -34,6 +35,7 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
         "training": _training(record, places),
         "audit": _audit(record, list(places)),
+        "fields": draw_fields(record, places),
         "run": _run(record),
         "listing": listing,
     }
