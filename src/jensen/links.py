@@ -126,6 +126,8 @@ def _chosen(
 
 def _in_training(found: SiteLinks, followed: _Followed, at: Sequence[int] | None) -> str:
     """How training mode differs from `found`, which is eval mode: BatchNorm shows here. Empty where it does not."""
+    if found.order is not None and found.order.sites > LARGE:
+        return f"training mode is not followed beyond {LARGE:,} sites"
     try:
         study = Study(followed.function, followed.shape, followed.dtype, None, 1e30)
         _, chosen = _chosen(followed, tuple(study.output_shape), at)

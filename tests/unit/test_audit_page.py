@@ -170,6 +170,7 @@ def test_too_many_sites_give_the_place_without_the_pairs() -> None:
     links = site_links(masks("AB"), input_shape=(1, 33, 32), at=(2, 2))
     assert links.matrix is None and links.steps is None and links.shares is None
     assert links.earlier_reached == 11 and "beyond 1,024 sites, here 1,056" in links.why_no_steps
+    assert links.in_training == "training mode is not followed beyond 1,024 sites"
 
 
 def test_an_output_apart_from_the_input_has_a_map_and_no_order() -> None:
