@@ -53,10 +53,10 @@ def audit(
     [False]
     """
     names = _chosen(checks)
-    module, x, space = _subject(fitted_or_module, rows, space, input_shape, channel_order)
+    module, x, space = subject_of(fitted_or_module, rows, space, input_shape, channel_order)
     verdicts = []
     for name in names:
-        with _no_trace(module, seed):
+        with no_trace(module, seed):
             verdicts.append(_one(name, module, x, space, seed))
     return verdicts
 
@@ -70,7 +70,7 @@ def _chosen(checks: Sequence[str] | None) -> list[str]:
     return [name for name in check_names() if checks is None or name in checks]
 
 
-def _subject(
+def subject_of(
     given: Any, rows: Any, space: Space | None, input_shape: Sequence[int] | None, channel_order: bool
 ) -> tuple[nn.Module, Tensor | None, Space | None]:
     """The module under audit, the rows it sees, and their space."""
@@ -135,7 +135,7 @@ def _one(name: str, module: nn.Module, x: Tensor | None, space: Space | None, se
 
 
 @contextmanager
-def _no_trace(module: nn.Module, seed: int) -> Iterator[None]:
+def no_trace(module: nn.Module, seed: int) -> Iterator[None]:
     """Eval mode and a seeded random state within; modes, buffers and random state as before afterwards."""
     modes = {part: part.training for part in module.modules()}
     device = device_of(module)

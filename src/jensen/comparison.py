@@ -21,9 +21,11 @@ from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
+from jensen.errors import Cannot, Incomparable, JensenError, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit, split_identity
+from jensen.functional.site_links import LARGE, SiteLinks
+from jensen.links import site_links
 from jensen.model import Can, abilities
 from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
@@ -53,6 +55,7 @@ class Entry:
     samples: NDArray[Any] | None
     sample_rate: Quantity | None
     verdicts: list[Verdict] = field(default_factory=list)
+    links: SiteLinks | None = None
 
 
 @dataclass
@@ -261,6 +264,7 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
         samples,
         rate,
         audit(fitted, some_rows(data.test, 64, seed), seed=seed),
+        _links(fitted),
     )
 
 
@@ -283,6 +287,16 @@ def _refuse_other_bits(chosen: Mapping[str, str | Fitted], data: Rows) -> None:
 def _held_out(fitted: Fitted, data: Rows) -> Any:
     """The rows to score: as Rows where the spaces agree, for then the scores can say how bits were made."""
     return data if fitted.space.binarised(None) == data.space.binarised(None) else data.test
+
+
+def _links(fitted: Fitted) -> SiteLinks | None:
+    """What the site in the middle of an autoregressive model sees; None for others, and for rows of many sites."""
+    if fitted.space.dims > LARGE or not hasattr(fitted.model, "conditionals"):
+        return None
+    try:
+        return site_links(fitted)
+    except JensenError:  # no_leak names the operation without a rule
+        return None
 
 
 def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:
@@ -308,6 +322,7 @@ def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:
         "steps": run.get("steps", 0),
         "history": fitted.history,
         "audit": [verdict.to_dict() for verdict in entry.verdicts],
+        "field": None if entry.links is None else entry.links.to_dict(),
     }
 
 
