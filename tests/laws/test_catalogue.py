@@ -99,3 +99,31 @@ def test_strong_weights_tie_the_sites_together(name: str) -> None:
     assert sites - joint < 0.05
     joint, sites = entropies(_model(name, "grey"))
     assert sites - joint > 0.5
+
+
+GUESSES = [
+    (name, space)
+    for name in CATALOGUE
+    for space in (
+        *SPACES.values(),
+        Space.binary((1, 28, 28)),
+        Space.levels((3, 8, 8), 256),
+        Space.levels(30, 17),
+    )
+    if space.measure == "mass" and space.kind in model_class(name).accepts
+    if space.is_image or name not in ("pixelcnn", "gated-pixelcnn")
+]
+
+
+@pytest.mark.parametrize(("name", "space"), GUESSES)
+def test_a_model_as_built_starts_near_the_uniform_guess(name: str, space: Space) -> None:
+    """Within 5 % of the sum of log levels, on rows of any kind: all first level, all last, random; default sizes."""
+    torch.manual_seed(0)
+    model = model_class(name)(space).eval()
+    levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
+    uniform = float(levels.double().log().sum())
+    generator = torch.Generator().manual_seed(0)
+    random = (torch.rand(4, *space.shape, generator=generator) * levels).long()
+    for rows in (torch.zeros_like(random[:1]), (levels - 1).unsqueeze(0), random):
+        with torch.no_grad():
+            assert -float(model.log_prob(rows).mean()) == pytest.approx(uniform, rel=0.05)

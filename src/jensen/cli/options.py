@@ -174,14 +174,17 @@ def make_plan(steps: int | None, seconds: float | None, settings: Mapping[str, A
     from jensen.plan import Plan
 
     whole = {field.name for field in fields(Plan) if field.type == "int"}
+    others = {field.name for field in fields(Plan) if field.type in ("str", "bool")}
     for name, value in settings.items():
+        if name in others:
+            continue  # Plan says which words it takes
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if not number or (name in whole and value != int(value)):
             kind = "whole number" if name in whole else "number"
             raise UsageError(
                 f"{name} is a {kind}", f"got {value!r}", f"pass --set {name}={getattr(Plan, name)}"
             )
-    typed = {name: int(value) if name in whole else value for name, value in settings.items()}
+    typed: dict[str, Any] = {name: int(value) if name in whole else value for name, value in settings.items()}
     return Plan(steps=steps, seconds=seconds, **typed)
 
 
