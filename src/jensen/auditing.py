@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from jensen.checks import check_names, run
+from jensen.checks.fixed import first_context, fixed
 from jensen.checks.subject import Bare, device_of, float_type
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
@@ -44,8 +46,9 @@ def audit(
     `checks`: some names only.
 
     Everything runs in eval mode; the modes of all submodules, buffers and torch's random state are as before afterwards.
-    A check that does not apply, or that itself breaks, gives a verdict of None that says so. Raises UsageError for
-    unknown names and a bare module without a shape.
+    A check that does not apply, or that itself breaks, gives a verdict of None that says so. A conditional model is
+    looked at under one context, the first of the rows' own or else the first class and the mean, as its evidence says.
+    Raises UsageError for unknown names and a bare module without a shape.
 
     >>> from torch import nn
     >>> blur = nn.Conv2d(1, 1, 3, padding=1)
@@ -54,11 +57,31 @@ def audit(
     """
     names = _chosen(checks)
     module, x, space = _subject(fitted_or_module, rows, space, input_shape, channel_order)
+    module, given = _at_one_context(fitted_or_module, module, rows)
     verdicts = []
     for name in names:
         with _no_trace(module, seed):
             verdicts.append(_one(name, module, x, space, seed))
-    return verdicts
+    return [_said(verdict, given) for verdict in verdicts]
+
+
+def _at_one_context(given: Any, module: nn.Module, rows: Any) -> tuple[nn.Module, str]:
+    """A conditional model at one context, and which; any other module as it is."""
+    if not isinstance(module, Model) or module.context is None:
+        return module, ""
+    codec, own = getattr(given, "context_codec", None), getattr(rows, "context", None)
+    known = None
+    if codec is not None and own is not None and own.space == codec.space:
+        known = codec.encode(own.test[:1])
+    c = first_context(module, known)
+    return fixed(module, c), codec.say(c) if codec is not None else f"c = {[float(one) for one in c[:8]]}"
+
+
+def _said(verdict: Verdict, given: str) -> Verdict:
+    if not given or not verdict.details.get("applies", True):
+        return verdict
+    details = {**verdict.details, "given": given}
+    return replace(verdict, evidence=f"{verdict.evidence}; all of it given {given}", details=details)
 
 
 def _chosen(checks: Sequence[str] | None) -> list[str]:
