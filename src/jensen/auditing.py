@@ -69,11 +69,11 @@ def _at_one_context(given: Any, module: nn.Module, rows: Any) -> tuple[nn.Module
     """A conditional model at one context, and which; any other module as it is."""
     if not isinstance(module, Model) or module.context is None:
         return module, ""
-    codec, own = getattr(given, "context_codec", None), getattr(rows, "context", None)
-    known = None
-    if codec is not None and own is not None and own.space == codec.space:
-        known = codec.encode(own.test[:1])
-    c = first_context(module, known)
+    from jensen.data.given import contexts_of
+
+    codec = getattr(given, "context_codec", None)
+    own = None if codec is None or rows is None else contexts_of(rows, codec.space)
+    c = first_context(module, None if codec is None or own is None else codec.encode(own.values[:1]))
     return fixed(module, c), codec.say(c) if codec is not None else f"c = {[float(one) for one in c[:8]]}"
 
 
@@ -114,9 +114,9 @@ def _subject(
 
 
 def _encoded(fitted: Any, rows: Any) -> Tensor:
-    from jensen.data import read
+    from jensen.context import rows_alone
 
-    source = read(rows, fitted.codec.space)
+    source = rows_alone(getattr(fitted, "context_codec", None), rows, fitted.codec.space)
     x, _ = fitted.codec.encode(as_tensor(source[:ROWS]), torch.Generator().manual_seed(0))
     return x if isinstance(x, Tensor) else torch.as_tensor(x)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from jensen._version import __version__
 from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
+from jensen.conditioning import check_takes_context
 from jensen.context import context_facts
 from jensen.data import Contexts, Rows
 from jensen.data import rows as read_rows
@@ -105,7 +106,9 @@ class Comparison:
         data = self.data
         return {
             "jensen": __version__,
-            "title": data.name if data.context is None else f"{data.name} given {', '.join(data.context.names)}",
+            "title": data.name
+            if data.context is None
+            else f"{data.name} given {', '.join(data.context.names)}",
             "data": {
                 "name": data.name,
                 "hash": data.hash,
@@ -255,7 +258,8 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
     tell(title, "score")
     scores, why_not = None, None
     try:
-        scores = fitted.score(data, k=k, seed=seed)
+        held_out = None if data.context is None else data.context.held_out
+        scores = fitted.score(data.test, k, held_out, seed=seed)
     except Cannot as error:
         why_not = f"cannot, because {error}"
     samples, rate = None, None
@@ -285,15 +289,22 @@ def _shown_contexts(data: Rows) -> Contexts | None:
 
 
 def _check_contexts(chosen: Mapping[str, str | Fitted], data: Rows) -> None:
-    """Raise Incomparable for fitted models that are conditional where the rows are not, or the other way round."""
+    """Raise Incomparable for a fitted model that is conditional where the rows are not, or the other way round.
+
+    Raises Cannot for a named model that takes no context, before any other is fitted.
+    """
     for title, item in chosen.items():
-        if isinstance(item, Fitted) and (item.context_space is None) != (data.context is None):
+        if isinstance(item, str):
+            check_takes_context(model_class(item), data)
+        elif (item.context_space is None) != (data.context is None):
             conditional = item.context_space is not None
             raise Incomparable(
                 "log p(row | context) and log p(row) do not compare",
                 f"{title} was fitted {'with' if conditional else 'without'} a context, the rows have "
                 f"{'none' if data.context is None else data.context.describe()}",
-                "compare it on rows with its context" if conditional else "compare it on rows without context",
+                "compare it on rows with its context"
+                if conditional
+                else "compare it on rows without context",
             )
 
 

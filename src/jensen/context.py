@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -90,7 +90,7 @@ class ContextCodec:
 
 
 def rows_to_score(
-    codec: ContextCodec | None, name: str, source: Any, space: Space, given: Any
+    codec: ContextCodec | None, name: str, source: Any, space: Space, given: Any, drop: Sequence[str] = ()
 ) -> tuple[ArrayLike, Contexts | None]:
     """The rows of a source in a known space, and the contexts given or found beside them.
 
@@ -98,15 +98,20 @@ def rows_to_score(
     """
     if codec is None:
         refuse_given(name, given)
-        return read(source, space), None
-    columns = [] if isinstance(source, Rows) else context_columns(source, codec.space)
-    rows = read(source, space, drop=columns)
+        return read(source, space, drop=drop), None
+    rows = rows_alone(codec, source, space, drop)
     if given is not None:
         return rows, read_contexts(given, codec.space, len(rows))
     found = contexts_of(source, codec.space)
     if found is None:
         raise missing(codec, name)
     return rows, found
+
+
+def rows_alone(codec: ContextCodec | None, source: Any, space: Space, drop: Sequence[str] = ()) -> ArrayLike:
+    """The rows of a source in a known space, without the columns that are their context."""
+    columns = [] if codec is None or isinstance(source, Rows) else context_columns(source, codec.space)
+    return read(source, space, drop=[*drop, *(name for name in columns if name not in drop)])
 
 
 def contexts_to_sample(codec: ContextCodec | None, name: str, given: Any, n: int) -> Contexts | None:
@@ -132,7 +137,9 @@ def refuse_given(name: str, given: Any) -> None:
 def missing(codec: ContextCodec, name: str) -> UsageError:
     """The error for a conditional model without a context."""
     return UsageError(
-        f"{name} is conditional and needs a context", "got none", f"pass context: {describe_context(codec.space)}"
+        f"{name} is conditional and needs a context",
+        "got none",
+        f"pass context: {describe_context(codec.space)}",
     )
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
-from jensen.context import ContextCodec, contexts_to_sample, rows_to_score
-from jensen.data import Contexts, hash_rows, read
+from jensen.context import ContextCodec, contexts_to_sample, rows_alone, rows_to_score
+from jensen.data import Contexts, hash_rows
 from jensen.errors import DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
 from jensen.models import catalogue_name, model_class
@@ -149,7 +149,7 @@ class Fitted:
         """Features (n, d) of rows. Raises Cannot when the model does not embed."""
         if Can.EMBED not in self.can:
             raise self.model.cannot(Can.EMBED)
-        source, batch = read(rows, self.space), 512
+        source, batch = rows_alone(self.context_codec, rows, self.space), 512
         device, dtype = place(self.model)
         generator = torch.Generator().manual_seed(0)
         parts = []

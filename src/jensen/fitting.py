@@ -19,11 +19,11 @@ from jensen._version import __version__
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.codec import Codec, as_tensor, codec_for
+from jensen.conditioning import check_built, context_codec
 from jensen.context import ContextCodec, context_facts
-from jensen.data.context import describe_context
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, DataError, Diverged, JensenError, UsageError
+from jensen.errors import DataError, Diverged, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted, claim
 from jensen.model import Can, Model
@@ -171,7 +171,11 @@ class _Task:
 
     def _validate(self) -> Quantity:
         data, places = self.data, some_places(len(self.data.valid), VALID_ROWS, self.seed)
-        c = None if self.given is None or data.context is None else self.given.encode(data.context.valid[places])
+        c = (
+            None
+            if self.given is None or data.context is None
+            else self.given.encode(data.context.valid[places])
+        )
         rows = np.asarray(data.valid[places])
         values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed, context=c)
         space = self.codec.space
@@ -241,14 +245,8 @@ def _build(
             raise UsageError(
                 "a built model takes no more arguments", f"got {', '.join(hyper)}", "pass its class"
             )
-        codec, given = _codec(type(model), data), _context_codec(type(model), data)
-        needs = None if given is None else given.model_space
-        if model.context != needs:
-            raise UsageError(
-                "the model was built for another context",
-                f"it takes {_said(model.context)}, the rows have {_said(needs)}",
-                "pass the class, or read the rows with that context",
-            )
+        given, codec = context_codec(type(model), data), _codec(type(model), data)
+        check_built(model, given)
         if codec.model_space != model.space:
             raise UsageError(
                 "the model was built for other rows",
@@ -263,38 +261,20 @@ def _build(
             f"got {cls!r:.80}",
             f"known: {', '.join(CATALOGUE)}",
         )
-    given, codec = _context_codec(cls, data), _codec(cls, data)
+    given, codec = context_codec(cls, data), _codec(cls, data)
     try:
         built = cls(codec.model_space, **({} if given is None else {"context": given.model_space}), **hyper)
     except JensenError:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
         name = catalogue_name(cls) or cls.__name__
-        given = (
+        told = (
             f"{', '.join(f'{key}={value!r}' for key, value in hyper.items())}: {str(error).splitlines()[0]}"
         )
         raise UsageError(
-            f"{name} does not take these arguments", given, f"see `jensen models {name}`"
+            f"{name} does not take these arguments", told, f"see `jensen models {name}`"
         ) from error
     return codec, given, built
-
-
-def _context_codec(cls: type[Model], data: Rows) -> ContextCodec | None:
-    """The codec of the rows' context, fitted on the training rows. Raises Cannot when the model takes none."""
-    if data.context is None:
-        return None
-    if not cls.takes_context:
-        able = [name for name in CATALOGUE if model_class(name).takes_context]
-        raise Cannot(
-            f"{catalogue_name(cls) or cls.__name__} takes no context",
-            f"the rows are {data.context.describe()}",
-            f"leave context out{', or take ' + ' or '.join(able) if able else ''}",
-        )
-    return ContextCodec.fit(data.context.space, data.context.train)
-
-
-def _said(context: Space | None) -> str:
-    return "none" if context is None else describe_context(context)
 
 
 def _codec(cls: type[Model], data: Rows) -> Codec:

@@ -56,6 +56,7 @@ EXAMPLES = (
 )
 @options.kinds
 @options.drop
+@options.context
 @options.threads
 @options.quiet
 @options.as_json
@@ -75,6 +76,7 @@ def compare(
     settings: tuple[str, ...],
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
+    context: tuple[str, ...],
     threads: int | None,
     quiet: bool,
     as_json: bool,
@@ -93,7 +95,7 @@ def compare(
 
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs)
-    data = options.read_rows(rows, kinds, drop)
+    data = options.read_rows(rows, kinds, drop, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with open_progress(quiet) as progress:

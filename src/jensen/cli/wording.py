@@ -19,6 +19,10 @@ _SAME = (
     (r"\binput_shape\b", "--input-shape"),
     (r"\bkinds='(\w+)'", r"--kinds \1"),
     (r"\bkinds=(?![\w{])", "--kinds"),
+    (r"\bcontext='([^']*)'", r"--context \1"),
+    (r"\bcontext=", "--context"),
+    (r"\b(pass|with|leave|as) context\b", r"\1 --context"),
+    (r"\bout of context\b", "out of --context"),
     (r"\bk=(\d+)", r"-k \1"),
 )
 _DROP = re.compile(r"\bdrop=(\[[^\]]*\]|'[^']*')")

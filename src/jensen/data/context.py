@@ -71,9 +71,7 @@ class ContextRows:
             seen = set(np.unique(self.train[:, site]).tolist())
             other = np.unique(np.concatenate([self.valid[:, site], self.test[:, site]])).tolist()
             if self.space.column(site).kind == "categorical":
-                absent += [
-                    f"{name}={class_name(self.space.column(site), v)}" for v in other if v not in seen
-                ]
+                absent += [f"{name}={class_name(self.space.column(site), v)}" for v in other if v not in seen]
         return (f"no training row has {', '.join(absent[:8])}",) if absent else ()
 
 
@@ -89,7 +87,11 @@ def take_context(
     if isinstance(context, Contexts):
         return _one_a_row(context, opened), _without(opened, context_names(context.space)), kinds
     columns = _column_names(context, opened)
-    table = _select(opened, columns) if columns and isinstance(opened, Table) else _beside(context, source, opened)
+    table = (
+        _select(opened, columns)
+        if columns and isinstance(opened, Table)
+        else _beside(context, source, opened)
+    )
     own, kinds = _split_kinds(kinds, table.names)
     if table.rows != (n := _count(opened)):
         raise _lengths(table.rows, n, isinstance(context, (str, Path)))
@@ -143,9 +145,7 @@ def _column_names(context: Any, opened: Source | Table) -> list[str]:
         return []
     unknown = [name for name in context if name not in opened.names]
     if unknown:
-        raise DataError(
-            "unknown column in context", f"got {unknown[0]!r}", nearest(unknown[0], opened.names)
-        )
+        raise DataError("unknown column in context", f"got {unknown[0]!r}", nearest(unknown[0], opened.names))
     return list(dict.fromkeys(context))
 
 
@@ -189,14 +189,17 @@ def _split_kinds(kinds: Kinds, names: Sequence[str]) -> tuple[dict[str, str], Ki
 
 
 def _infer(table: Table, told: Mapping[str, str]) -> Contexts:
-    kinds = {name: told.get(name) or _kind(name, kind) for name, kind in zip(table.names, table.types, strict=True)}
+    kinds = {
+        name: told.get(name) or _kind(name, kind) for name, kind in zip(table.names, table.types, strict=True)
+    }
     try:
         found = table.infer(kinds)
     except Identifier as error:
+        name = next(name for name in table.names if repr(name) in error.wrong)
         raise DataError(
-            f"a context of classes has at most a thousand: {error.wrong}",
+            f"column {name!r} has too many classes to be conditioned on",
             error.given,
-            "take another column, or pass kinds={...: 'real'} for a number",
+            f"take another column, or pass kinds={{{name!r}: 'real'}} if it is a number",
         ) from None
     values = np.asarray(found.values[:])
     assert found.fields is not None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jensen.data.beside import arrow_table
+from jensen.data.beside import NAME, arrow_table
 from jensen.data.context import Contexts, class_name, context_names, describe_context
 from jensen.data.encode import number_text
 from jensen.data.examples import EXAMPLES, LABEL, example_label, load_example
@@ -35,7 +35,11 @@ def read_contexts(given: Any, space: Space, n: int) -> Contexts:
     [1.0, 1.0, 1.0]
     """
     if isinstance(given, Contexts):
-        found = given if given.space == space else _in_space(as_table(given.values, given.space), space)
+        found = (
+            given
+            if given.space == space
+            else _in_space(_named(as_table(given.values, given.space), space), space)
+        )
     else:
         found = _in_space(_named(_arrow(given, space), space), space)
     if len(found) not in (1, n):
@@ -80,7 +84,9 @@ def _open_table(source: Any) -> Table | None:
     table_file = isinstance(source, (str, Path)) and str(source).lower().endswith(
         (*CSV_NAMES, ".parquet", ".pq")
     )
-    if table_file or (not isinstance(source, (str, Path, Rows, np.ndarray, list, tuple)) and is_frame(source)):
+    if table_file or (
+        not isinstance(source, (str, Path, Rows, np.ndarray, list, tuple)) and is_frame(source)
+    ):
         opened = open_source(source, MEMORY)
         return opened if isinstance(opened, Table) else None
     return None
@@ -97,6 +103,9 @@ def _arrow_of(table: Table) -> pa.Table:
 def _arrow(given: Any, space: Space) -> pa.Table:
     """The user's values as columns: a value alone, or a vector of d > 1 values, stands for one row."""
     if isinstance(given, Mapping):
+        unknown = [str(name) for name in given if name not in context_names(space)]
+        if unknown:
+            raise _no_column(unknown[0], context_names(space))
         return arrow_table({name: [one] if _scalar(one) else one for name, one in given.items()})
     if _scalar(given):
         return arrow_table([given.item() if isinstance(given, (np.generic, np.ndarray)) else given])
@@ -124,10 +133,14 @@ def _named(table: pa.Table, space: Space) -> pa.Table:
             f"got {len(table.column_names)}",
             "one value a column",
         )
-    unknown = [name for name in table.column_names if not name.startswith("context")]
+    unknown = [one for one in table.column_names if one not in names and not one.startswith(NAME)]
     if space.dims > 1 and unknown:
-        raise SpaceError("unknown column of the context", f"got {unknown[0]!r}", nearest(unknown[0], names))
+        raise _no_column(unknown[0], names)
     return table.rename_columns(list(names))
+
+
+def _no_column(name: str, known: Sequence[str]) -> SpaceError:
+    return SpaceError("unknown column of the context", f"got {name!r}", nearest(name, known))
 
 
 def _in_space(table: pa.Table, space: Space) -> Contexts:
