@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from jensen._version import __version__
 from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
-from jensen.conditioning import check_takes_context
+from jensen.conditioning import check_comparable
 from jensen.context import context_facts
 from jensen.data import Contexts, Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
+from jensen.errors import Cannot, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit, split_identity
 from jensen.model import Can, abilities
@@ -178,7 +178,7 @@ def compare(
     check_seed(seed)
     data = read_rows(rows, context=context)
     chosen = _titled(line_up(data) if models is None else models)
-    _check_contexts(chosen, data)
+    check_comparable(chosen, data)
     started, begun = datetime.now(UTC), time.perf_counter()
     tell: Stage = watch or _silent
     entries = []
@@ -286,26 +286,6 @@ def _shown_contexts(data: Rows) -> Contexts | None:
     if data.context is None:
         return None
     return data.context.held_out[np.resize(some_places(len(data.test), SHOWN, 0), SHOWN)]
-
-
-def _check_contexts(chosen: Mapping[str, str | Fitted], data: Rows) -> None:
-    """Raise Incomparable for a fitted model that is conditional where the rows are not, or the other way round.
-
-    Raises Cannot for a named model that takes no context, before any other is fitted.
-    """
-    for title, item in chosen.items():
-        if isinstance(item, str):
-            check_takes_context(model_class(item), data)
-        elif (item.context_space is None) != (data.context is None):
-            conditional = item.context_space is not None
-            raise Incomparable(
-                "log p(row | context) and log p(row) do not compare",
-                f"{title} was fitted {'with' if conditional else 'without'} a context, the rows have "
-                f"{'none' if data.context is None else data.context.describe()}",
-                "compare it on rows with its context"
-                if conditional
-                else "compare it on rows without context",
-            )
 
 
 def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jensen.context import ContextCodec
 from jensen.data import Rows
 from jensen.data.context import describe_context
-from jensen.errors import Cannot, UsageError
+from jensen.errors import Cannot, Incomparable, UsageError
+from jensen.fitted import Fitted
 from jensen.model import Model
 from jensen.models import CATALOGUE, catalogue_name, model_class
 from jensen.space import Space
@@ -39,6 +42,26 @@ def check_built(model: Model, codec: ContextCodec | None) -> None:
             f"it takes {_said(model.context)}, the rows have {_said(needs)}",
             "pass the class, or read the rows with that context",
         )
+
+
+def check_comparable(chosen: Mapping[str, str | Fitted], data: Rows) -> None:
+    """Raise Incomparable for a fitted model that is conditional where the rows are not, or the other way round.
+
+    Raises Cannot for a named model that takes no context, before any other is fitted.
+    """
+    for title, item in chosen.items():
+        if isinstance(item, str):
+            check_takes_context(model_class(item), data)
+        elif (item.context_space is None) != (data.context is None):
+            conditional = item.context_space is not None
+            raise Incomparable(
+                "log p(row | context) and log p(row) do not compare",
+                f"{title} was fitted {'with' if conditional else 'without'} a context, the rows have "
+                f"{'none' if data.context is None else data.context.describe()}",
+                "compare it on rows with its context"
+                if conditional
+                else "compare it on rows without context",
+            )
 
 
 def _said(context: Space | None) -> str:

@@ -123,10 +123,6 @@ def rows(
     dropped = [drop] if isinstance(drop, str) else list(drop)
     if isinstance(source, Rows):
         return _as_they_are(source, space, kinds, dropped, context)
-    if space is not None and kinds is not None:
-        raise UsageError(
-            "a given space already says the kinds", f"got kinds={kinds!r} too", "pass one of them"
-        )
     if memory < 1 or seed < 0:
         raise UsageError(
             "memory is a number of bytes above zero and seed is zero or more",
@@ -139,6 +135,10 @@ def rows(
         split_sizes(_count(example.source), shares)  # say that rows are too few before looking at them
     given, opened, kinds = take_context(context, source, example.source, kinds)
     dropped = [one for one in dropped if given is None or one not in context_names(given.space)]
+    if space is not None and kinds is not None:
+        raise UsageError(
+            "a given space already says the kinds", f"got kinds={kinds!r} too", "pass one of them"
+        )
     known = space or (example.space if kinds is None else None)
     found, known, notes = _understand(opened, known, kinds, dropped)
     marks = fingerprint(found.values)
