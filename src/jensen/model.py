@@ -109,6 +109,18 @@ class Model(nn.Module):
         """Estimate the parameters from rows in one call: counting, or an EM of the model's own."""
         raise self.cannot(Can.SOLVE)
 
+    def refuse_context(self, c: Tensor | None) -> None:
+        """Raise Cannot when a model without context is given one."""
+        if c is not None:
+            name = type(self).__name__
+            if self.takes_context:
+                raise Cannot(
+                    f"this {name} was built without a context",
+                    f"got c of shape {tuple(c.shape)}",
+                    "leave c out",
+                )
+            raise Cannot(f"{name} takes no context", f"got c of shape {tuple(c.shape)}", "leave c out")
+
     def cannot(self, ability: Can) -> Cannot:
         """The error for a missing ability, saying what the model can do instead."""
         able = ", ".join(name for name, flag in _METHODS.items() if flag in self.can) or "nothing"
@@ -134,14 +146,6 @@ def one_a_row(values: Tensor, n: int) -> Tensor:
             "sum over the sites",
         )
     return values
-
-
-def refuse_context(model: Model, c: Tensor | None) -> None:
-    """Raise Cannot when a model without context is given one."""
-    if c is not None:
-        raise Cannot(
-            f"{type(model).__name__} takes no context", f"got one of shape {tuple(c.shape)}", "leave c out"
-        )
 
 
 def _recorded(init: Any) -> Any:

@@ -16,9 +16,9 @@ SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
-    [{"space", "functional", "nn"}],
+    [{"space", "functional", "nn", "sampling"}],
     [{"heads", "transforms"}],
-    [{"codec", "context", "data", "model", "objective"}],
+    [{"codec", "context", "data", "model", "objective", "autoregressive"}],
     [{"models"}, {"objectives"}],
     [{"scoring", "store"}],
     [

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from jensen.errors import DataError, UsageError
 from jensen.functional.ancestral import uniforms
-from jensen.heads.categorical import invert
-from jensen.model import Model, refuse_context
+from jensen.functional.inversion import invert
+from jensen.model import Model
 from jensen.space import Space
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Mixture(Model):
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x) (n,), nats, exact; rows x (n, *shape), computed in float64."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         flat = x.flatten(1).double()
         # root R with R R^T = C^-1: (x - m) R is standard normal
         z = torch.einsum("nd,kde->nke", flat, self.precision_root) - torch.einsum(
@@ -65,7 +65,7 @@ class Mixture(Model):
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n rows (n, *shape)."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         device = self.mean.device
         which = invert(self.log_weight.exp().expand(n, -1), uniforms(n, (), generator, device))
         u = uniforms(n, (self.space.dims,), generator, device)
@@ -80,7 +80,7 @@ class Mixture(Model):
     @torch.no_grad()
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
         """EM on rows x (n, *shape), with the number of components that scores held-out rows best."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         rows = x.flatten(1).double().cpu().numpy()
         em = self._em(self._count(rows, seed), rows, seed)
         found = len(em.weights_)

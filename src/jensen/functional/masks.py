@@ -74,6 +74,44 @@ def channel_group(channels: int, groups: int) -> Tensor:
     return torch.arange(channels) * groups // channels
 
 
+def raster_order(shape: Sequence[int]) -> Tensor:
+    """The flat sites of a row in raster order, `(d,)`: pixel after pixel, the channels of a pixel one after the other.
+
+    >>> raster_order((2, 1, 3)).tolist(), raster_order((3,)).tolist()
+    ([0, 3, 1, 4, 2, 5], [0, 1, 2])
+    """
+    sites = torch.arange(prod(shape))
+    return sites.reshape(shape[0], -1).T.flatten() if len(shape) == 3 else sites
+
+
+def site_order(shape: Sequence[int], order: str | Sequence[int] | None = None) -> Tensor:
+    """The flat sites of a row as they are drawn, `(d,)`: "raster" (the default), "reversed", "random", or a list.
+
+    "random" is one permutation for every number of sites, drawn from the seed 0.
+
+    >>> site_order((3,), "reversed").tolist()
+    [2, 1, 0]
+    """
+    raster = raster_order(shape)
+    if isinstance(order, str):
+        known = {"raster": raster, "reversed": raster.flip(0)}
+        if order == "random":
+            return torch.randperm(len(raster), generator=torch.Generator().manual_seed(0))
+        if order not in known:
+            raise UsageError(
+                "unknown order", f"got {order!r}", "use raster, reversed, random, or a list of sites"
+            )
+        return known[order]
+    if order is None:
+        return raster
+    sites = torch.as_tensor(order, dtype=torch.long)
+    if len(sites) != len(raster):
+        raise UsageError(
+            "an order names every site once", f"got {len(sites)} for {len(raster)} sites", "0 to d - 1"
+        )
+    return sites
+
+
 def _kernel(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
     sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
     if not sizes or any(size < 1 or size % 2 == 0 for size in sizes):

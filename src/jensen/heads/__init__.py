@@ -17,28 +17,69 @@ from jensen.space import Space
 HEADS = {
     "bernoulli": "jensen.heads.bernoulli:Bernoulli",
     "categorical": "jensen.heads.categorical:Categorical",
+    "logistic": "jensen.heads.logistic:LogisticMixture",
+    "gaussian": "jensen.heads.gaussian:GaussianMixture",
 }
+MIXTURES = frozenset({"logistic", "gaussian"})
+"""The heads that take a number of components."""
 
 
 class Head(Protocol):
-    """The distribution of a site given its parameters."""
+    """The distribution of a site given its parameters, on the sites of one space."""
 
     size: int
+    """Parameters a site."""
 
-    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """Log mass or density (...) of every site, nats; parameters (..., size), x (...)."""
+    def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
+        """Log mass or density (...) of every site, nats, exact; parameters (..., size), x (...).
+
+        Without `sites`, rows x (n, *space.shape). With flat `sites` (m,): those alone, parameters (n, m, size) and
+        x (n, m).
+        """
         ...
 
-    def sample(self, parameters: Tensor, u: Tensor, sites: Tensor) -> Tensor:
-        """Flat `sites` (m,) by inversion: parameters (n, m, size) and uniform numbers u (n, m) -> (n, m)."""
+    def sample(self, parameters: Tensor, u: Tensor, sites: Tensor, temperature: float = 1.0) -> Tensor:
+        """Values (n, m) of flat `sites` (m,), each by inversion of one uniform number: parameters (n, m, size), u (n, m).
+
+        u lies in [0, 1), best in float64. A discrete head at `temperature` t > 0 draws from masses in proportion to
+        p^(1/t), each site given the earlier ones; t = 1 is p itself. Raises UsageError for t outside (0, inf).
+        """
         ...
 
 
-def head_for(space: Space, name: str | None = None) -> Head:
-    """The head called `name`, or the one that suits the space: Bernoulli for bits, categorical for levels."""
+def head_for(space: Space, name: str | None = None, components: int = 10) -> Head:
+    """The head called `name`, or the one that suits the space.
+
+    By default Bernoulli for two values a site, categorical for other discrete sites, and a mixture of normals for
+    real ones. `components`: of a mixture; other heads have none. Raises UsageError for an unknown name or fewer than
+    one component, SpaceError where the head does not fit the space.
+
+    >>> [type(head_for(space)).__name__ for space in (Space.binary(2), Space.levels(2, 5), Space.real(2))]
+    ['Bernoulli', 'Categorical', 'GaussianMixture']
+    """
+    check_components(components)
     if name is None:
-        name = "bernoulli" if space.max_levels == 2 else "categorical"
+        discrete = "bernoulli" if space.max_levels == 2 else "categorical"
+        name = "gaussian" if space.kind == "real" else discrete
     if name not in HEADS:
         raise UsageError("unknown head", f"got {name!r}", nearest(name, HEADS))
     module, _, leaf = HEADS[name].partition(":")
-    return cast(Head, getattr(import_module(module), leaf)(space))
+    build = getattr(import_module(module), leaf)
+    return cast(Head, build(space, components) if name in MIXTURES else build(space))
+
+
+def check_components(components: int) -> None:
+    """Raise UsageError unless a mixture can have so many components."""
+    if not isinstance(components, int) or components < 1:
+        raise UsageError("a mixture needs 1 or more components", f"got {components!r}", "10 is usual")
+
+
+def fitting(space: Space) -> str:
+    """The heads that fit a space: the last part of an error of one that does not.
+
+    >>> fitting(Space.real(3))
+    "use head='gaussian'"
+    """
+    if space.kind == "mixed":
+        return "no head takes real and discrete sites together: model them apart"
+    return "use head='gaussian'" if space.kind == "real" else "use head='categorical'"

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jensen.errors import SpaceError
+from jensen.functional.inversion import check_temperature
+from jensen.heads import fitting
 from jensen.space import Space
 
 
@@ -24,16 +26,21 @@ class Bernoulli:
     def __init__(self, space: Space) -> None:
         if space.max_levels != 2 or 0 in space.levels_by_site():
             raise SpaceError(
-                "a Bernoulli head needs two values a site",
-                f"got {space.describe()}",
-                "use head='categorical'",
+                "a Bernoulli head needs two values a site", f"got {space.describe()}", fitting(space)
             )
 
-    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """Log mass (...) of every site, nats."""
+    def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
+        """Log mass (...) of every site, nats; all sites are alike, so `sites` changes nothing."""
         logit = parameters[..., 0]
         return -F.binary_cross_entropy_with_logits(logit, x.to(logit.dtype), reduction="none")
 
-    def sample(self, parameters: Tensor, u: Tensor, sites: Tensor) -> Tensor:
-        """Sites (n, m) by inversion: one where the uniform number u (n, m) falls below P(x = 1)."""
-        return (u < parameters[..., 0].sigmoid()).long()
+    def sample(self, parameters: Tensor, u: Tensor, sites: Tensor, temperature: float = 1.0) -> Tensor:
+        """Sites (n, m) by inversion: one where the uniform number u (n, m) falls below P(x = 1).
+
+        At `temperature` t the logit is divided by t, which is p^(1/t) normalised.
+        """
+        logit = parameters[..., 0]
+        if temperature != 1:
+            check_temperature(temperature)
+            logit = logit.double() / temperature
+        return (u < logit.sigmoid()).long()

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen.errors import SpaceError
+from jensen.functional.inversion import check_temperature, invert
+from jensen.heads import fitting
 from jensen.space import Space
 
 
@@ -28,7 +30,9 @@ class Categorical(nn.Module):
         super().__init__()
         levels = space.levels_by_site()
         if min(levels) < 2:
-            raise SpaceError("a categorical head needs discrete sites", f"got {space.describe()}")
+            raise SpaceError(
+                "a categorical head needs discrete sites", f"got {space.describe()}", fitting(space)
+            )
         self.size = max(levels)
         """Parameters a site."""
         missing = None
@@ -38,29 +42,26 @@ class Categorical(nn.Module):
             missing = missing.nan_to_num(nan=0.0, neginf=-math.inf)
         self.register_buffer("missing", missing, persistent=False)
 
-    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """Log mass (...) of every site, nats."""
-        logits = parameters if self.missing is None else parameters + self.missing
+    def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
+        """Log mass (...) of every site, nats; of flat `sites` (m,) where given, parameters (n, m, size) and x (n, m)."""
+        logits = self._logits(parameters, sites)
         flat = -F.cross_entropy(logits.reshape(-1, self.size), x.reshape(-1), reduction="none")
         return flat.reshape(x.shape)
 
-    def sample(self, parameters: Tensor, u: Tensor, sites: Tensor) -> Tensor:
-        """Flat `sites` (m,) by inversion of the cumulative masses: parameters (n, m, size), u (n, m) -> (n, m)."""
-        if self.missing is not None:
-            parameters = parameters + self.missing.flatten(0, -2)[sites]
-        return invert(parameters.double().softmax(-1), u.double())
+    def sample(self, parameters: Tensor, u: Tensor, sites: Tensor, temperature: float = 1.0) -> Tensor:
+        """Flat `sites` (m,) by inversion of the cumulative masses: parameters (n, m, size), u (n, m) -> (n, m).
 
+        At `temperature` t the logits are divided by t, which is p^(1/t) normalised.
+        """
+        logits = self._logits(parameters, sites).double()
+        if temperature != 1:
+            check_temperature(temperature)
+            # the largest becomes 0, so that no other can overflow at a low temperature
+            logits = (logits - logits.amax(-1, keepdim=True)) / temperature
+        return invert(logits.softmax(-1), u.double())
 
-def invert(masses: Tensor, u: Tensor) -> Tensor:
-    """The first index whose cumulative mass exceeds u: masses (..., levels), u (...) in [0, 1).
-
-    The last level of positive mass takes what rounding leaves of the sum below one.
-
-    >>> invert(torch.tensor([[0.25, 0.75, 0.0]]), torch.tensor([0.9999999])).tolist()
-    [1]
-    """
-    below = masses.cumsum(-1)
-    below = below / below[..., -1:]
-    index = torch.searchsorted(below, u.unsqueeze(-1), right=True).squeeze(-1)
-    last = (masses.size(-1) - 1) - (masses > 0).flip(-1).int().argmax(-1)
-    return torch.minimum(index, last)
+    def _logits(self, parameters: Tensor, sites: Tensor | None) -> Tensor:
+        """-inf beyond each site's own levels."""
+        if self.missing is None:
+            return parameters
+        return parameters + (self.missing if sites is None else self.missing.flatten(0, -2)[sites])

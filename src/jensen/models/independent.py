@@ -10,8 +10,8 @@ from torch import Tensor
 
 from jensen.errors import UsageError
 from jensen.functional.ancestral import uniforms
-from jensen.heads.categorical import invert
-from jensen.model import Model, refuse_context
+from jensen.functional.inversion import invert
+from jensen.model import Model
 from jensen.space import Space
 
 
@@ -45,7 +45,7 @@ class Independent(Model):
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x) (n,), nats, exact: a mass on discrete rows, a density on real ones."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         if self.space.kind == "real":
             z = (x - self.first) * (-self.second).exp()
             sites = -0.5 * z.square() - self.second - 0.5 * math.log(2 * math.pi)
@@ -56,7 +56,7 @@ class Independent(Model):
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n rows (n, *shape)."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         u = uniforms(n, self.space.shape, generator, self.first.device)
         if self.space.kind == "real":
             tiny = torch.finfo(torch.float64).tiny
@@ -69,7 +69,7 @@ class Independent(Model):
     @torch.no_grad()
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
         """Maximum likelihood with the smoothing of the constructor; rows x (n, *shape)."""
-        refuse_context(self, c)
+        self.refuse_context(c)
         if self.space.kind == "real":
             self.first.copy_(x.mean(0))
             self.second.copy_(x.std(0, correction=0).clamp(min=1e-6).log())

@@ -2,80 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from jensen.errors import UsageError
-from jensen.functional.ancestral import ancestral, uniforms
-from jensen.functional.masks import made_masks
+from jensen.autoregressive import Autoregressive, Sampler
+from jensen.functional.masks import made_masks, site_order
 from jensen.heads import head_for
-from jensen.model import Model, refuse_context
 from jensen.nn.masked import MaskedLinear
 from jensen.nn.sites import SiteInput
+from jensen.sampling.dense import IncrementalSampler, Layer
 from jensen.space import Space
 
 
-class MADE(Model):
-    """Masked autoencoder for distribution estimation, exact log mass of discrete rows in one pass.
+class MADE(Autoregressive):
+    """Masked autoencoder for distribution estimation, exact log-likelihood in one pass.
 
-    `hidden`: units of each hidden layer. `order`: the sites in the order they are drawn (default: as they lie).
-    `skip`: a direct masked layer from input to output. `inputs`: "scaled" or "onehot". `head`: "bernoulli" or
-    "categorical" (default: what suits the space). `dropout`: of hidden units, in training only.
-    Sampling makes one pass a site.
+    `hidden`: units of each hidden layer. `order`: the sites in the order they are drawn: "raster" (as they lie, the
+    channels of a pixel one after the other), "reversed", "random" (one permutation, always the same), or a list.
+    `skip`: a direct masked layer from input to output. `inputs`: "scaled" or "onehot". `head`: "bernoulli",
+    "categorical", "logistic" (a mixture over levels), "gaussian" (a mixture over real numbers); default: what suits the
+    space. `components`: of a mixture head. `dropout`: of hidden units, in training only.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical"})
-    order: Tensor
+    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
 
     def __init__(
         self,
         space: Space,
         hidden: Sequence[int] = (512, 512),
         *,
-        order: Sequence[int] | None = None,
+        order: str | Sequence[int] | None = None,
         skip: bool = True,
         dropout: float = 0.2,
         inputs: str | None = None,
         head: str | None = None,
+        components: int = 10,
+        context: Space | None = None,
     ) -> None:
-        super().__init__(space)
-        self.head = head_for(space, head)
+        super().__init__(space, context)
+        self.head = head_for(space, head, components)
         self.input = SiteInput(space, inputs)
-        sites = torch.arange(space.dims) if order is None else torch.as_tensor(order)
-        if len(sites) != space.dims:
-            raise UsageError(
-                "an order names every site once", f"got {len(sites)} for {space.dims} sites", "0 to d - 1"
-            )
+        sites = site_order(space.shape, order)
         masks = made_masks(sites, hidden, inputs_per_site=self.input.size, outputs_per_site=self.head.size)
         self.register_buffer("order", sites, persistent=False)
+        self.degrees = masks.degrees
         self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks.layers[:-1])
         self.dropout = nn.Dropout(dropout)
         # a small last layer starts near the uniform guess
         self.output = MaskedLinear(masks.layers[-1], gain=0.1)
         self.skip = MaskedLinear(masks.skip, gain=0.1) if skip else None
+        size = 0 if self.given is None else self.given.size
+        self.shifts = nn.ModuleList(
+            nn.Linear(size, len(mask), bias=False) for mask in masks.layers if self.given is not None
+        )
 
-    def conditionals(self, x: Tensor) -> Tensor:
+    def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x."""
+        shifts = self._shifts(self.features_of(c, len(x)))
         features = self.input(x).flatten(1)
         h = features
-        for layer in self.hidden:
-            h = self.dropout(torch.relu(layer(h)))
-        out = self.output(h)
+        for layer, shift in zip(self.hidden, shifts):
+            h = layer(h) if shift is None else layer(h) + shift
+            h = self.dropout(torch.relu(h))
+        out = self.output(h) if shifts[-1] is None else self.output(h) + shifts[-1]
         if self.skip is not None:
             out = out + self.skip(features)
         return out.reshape(*x.shape, self.head.size)
 
-    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """log P(x) (n,), nats, exact."""
-        refuse_context(self, c)
-        return self.head.log_prob(self.conditionals(x), x).flatten(1).sum(1)
+    def samplers(self, n: int, c: Tensor | None = None) -> Mapping[str, Sampler]:
+        """The incremental sampler."""
+        shifts = self._shifts(self.features_of(c, n))
+        hidden = [_layer(layer, shift) for layer, shift in zip(self.hidden, shifts)]
+        output, skip = _layer(self.output, shifts[-1]), None
+        if self.skip is not None:
+            skip = self.skip.live
+            output = Layer(output.weight, output.bias + self.skip.bias.detach())
+        sampler = IncrementalSampler(
+            self.order, hidden, self.degrees, output, skip, self.head.size, self._features
+        )
+        return {"incremental": sampler}
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """n rows (n, *shape) int64."""
-        refuse_context(self, c)
-        u = uniforms(n, self.space.shape, generator, self.order.device)
-        return ancestral(self.conditionals, self.head.sample, self.order, u)
+    def _shifts(self, given: Tensor | None) -> list[Tensor | None]:
+        """What the context adds to every layer, the output included: (n, units), or None."""
+        if given is None:
+            return [None] * (len(self.hidden) + 1)
+        return [shift(given) for shift in self.shifts]
+
+    def _features(self, values: Tensor, sites: Tensor) -> Tensor:
+        """Values (n, m) of flat sites as features (n, m * size)."""
+        return self.input.at(values, sites).flatten(1)
+
+
+def _layer(layer: nn.Module, shift: Tensor | None) -> Layer:
+    assert isinstance(layer, MaskedLinear)
+    bias = layer.bias.detach()
+    return Layer(layer.live, bias if shift is None else bias + shift.detach())

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jensen.sampling.stack import Link
+
 
 class MaskedLinear(nn.Module):
     """y = x (weight * mask)^T + bias; mask (out, in) of 0/1. `gain` scales the usual initial weights."""
@@ -26,6 +28,11 @@ class MaskedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, in) -> (n, out)."""
         return F.linear(x, self.weight * self.mask, self.bias)
+
+    @property
+    def live(self) -> Tensor:
+        """The weight (out, in) under its mask, without gradient."""
+        return (self.weight * self.mask).detach()
 
 
 class MaskedConv2d(nn.Module):
@@ -46,6 +53,14 @@ class MaskedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, h, w)."""
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+    def link(self, source: int) -> Link:
+        """The same map as a link of a sampling stack: the taps that the mask keeps."""
+        live = (self.weight * self.mask).detach().flatten(2)
+        kept = self.mask.flatten(2).any(0).any(0).nonzero().flatten().tolist()
+        width = self.mask.shape[3]
+        taps = tuple((tap // width - self.padding[0], tap % width - self.padding[1]) for tap in kept)
+        return Link(source, taps, live[:, :, kept].permute(2, 1, 0).contiguous())
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -1,0 +1,104 @@
+"""Models that give every site a distribution conditioned on the earlier sites, whatever their network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from jensen.errors import UsageError, nearest
+from jensen.functional.ancestral import uniforms
+from jensen.heads import Head
+from jensen.model import Model
+from jensen.nn.context import ContextInput
+from jensen.nn.sites import SiteInput
+from jensen.sampling.naive import naive
+from jensen.sampling.walk import Walk
+from jensen.space import Space
+
+Sampler = Callable[[Walk], None]
+
+
+class Autoregressive(Model):
+    """p(x) = product over sites of p(x_i | earlier sites, c), exact: a mass on discrete rows, a density on real ones.
+
+    A leaf sets `head` and `order` (d,), the flat sites as they are drawn, and writes `conditionals`; `samplers` names
+    exact samplers that are faster than a pass a site.
+    """
+
+    takes_context: ClassVar[bool] = True
+    head: Head
+    input: SiteInput
+    order: Tensor
+
+    def __init__(self, space: Space, context: Space | None = None) -> None:
+        super().__init__(space, context)
+        self.given = None if context is None else ContextInput(context)
+
+    def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x (n, *shape)."""
+        raise NotImplementedError
+
+    def samplers(self, n: int, c: Tensor | None = None) -> Mapping[str, Sampler]:
+        """Exact samplers of n rows beside the naive one, the fastest first, with the weights as they are now."""
+        return {}
+
+    def features_of(self, c: Tensor | None, n: int) -> Tensor | None:
+        """The context's features (n, size), or None where the model has none. Raises SpaceError when it does not fit."""
+        if self.given is None:
+            self.refuse_context(c)
+            return None
+        features: Tensor = self.given(c, n)
+        return features
+
+    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """log p(x | c) (n,), nats, exact."""
+        return self.head.log_prob(self.conditionals(x, c), x).flatten(1).sum(1)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        c: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        temperature: float = 1.0,
+        sampler: str = "auto",
+    ) -> Tensor:
+        """n rows (n, *shape), by the fastest exact sampler or the one named: "naive" makes a full pass a site.
+
+        The same generator gives the same rows with every sampler, but for uniform numbers that lie within rounding
+        (about 1e-6) of a border between two values. Rows drawn at a `temperature` other than 1 do not follow
+        log_prob: every site is drawn from its tempered distribution.
+        """
+        if n < 1:
+            raise UsageError("expected at least one row to sample", f"got n={n}", "pass n=16, say")
+        if not 0 < temperature < float("inf"):
+            raise UsageError(
+                "a temperature is a number above 0",
+                f"got {temperature!r}",
+                "1 follows log_prob, below 1 sharpens",
+            )
+        u = uniforms(n, self.space.shape, generator, self.order.device)
+        dtype = torch.long if self.space.measure == "mass" else next(self.parameters()).dtype
+        walk = Walk(self.head.sample, u, dtype, temperature)
+        self.walk(walk, c, sampler)
+        return walk.x.reshape(n, *self.space.shape)
+
+    def walk(self, walk: Walk, c: Tensor | None = None, sampler: str = "auto") -> None:
+        """Draw the sites of a walk. Raises UsageError for a sampler that this model does not have."""
+        n = len(walk.x)
+        if self.given is not None:
+            self.given.check(c, n)
+            c = self.given.shaped(c, n)
+        known: dict[str, Sampler] = dict(self.samplers(n, c)) if sampler != "naive" else {}
+        plain = partial(self.conditionals, c=c) if c is not None else self.conditionals
+        known["naive"] = partial(naive, plain, self.space.shape, self.order)
+        if sampler == "auto":
+            sampler = next(iter(known))
+        if sampler not in known:
+            raise UsageError("unknown sampler", f"got {sampler!r}", nearest(sampler, [*known, "auto"]))
+        known[sampler](walk)

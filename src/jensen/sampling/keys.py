@@ -1,0 +1,57 @@
+"""The sampler of a causal Transformer: one place at a time, with the keys and values of the earlier places kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from jensen.sampling.walk import Walk
+
+
+class Block(Protocol):
+    """A block of the network as the sampler uses it."""
+
+    heads: int
+    size: int
+
+    def step(self, x: Tensor, cache: Tensor, place: int) -> Tensor:
+        """(n, width) of one place, from the cache (2, n, heads, places, size) of the places up to it."""
+        ...
+
+
+class CachedSampler:
+    """Draws the sites in `order` (d,): `start` (n, width) enters at place 0, an embedded value at every later one.
+
+    `embed` maps values (n,) and the place they enter at to (n, width); `read` maps (n, width) at a place to the
+    parameters (n, size) of its site. Memory: 2 x blocks x n x width x d numbers.
+    """
+
+    def __init__(
+        self,
+        order: Tensor,
+        blocks: Sequence[Block],
+        start: Tensor,
+        embed: Callable[[Tensor, int], Tensor],
+        read: Callable[[Tensor, int], Tensor],
+    ) -> None:
+        self.order, self.blocks, self.start, self.embed, self.read = order, blocks, start, embed, read
+
+    @torch.no_grad()
+    def __call__(self, walk: Walk) -> None:
+        """Draw all sites of the walk."""
+        n, d = walk.x.shape
+        caches = [self.start.new_zeros(2, n, block.heads, d, block.size) for block in self.blocks]
+        x, sites = self.start, self.order.split(1)
+        for place in range(d):
+            for block, cache in zip(self.blocks, caches):
+                x = block.step(x, cache, place)
+            values = walk.draw(self.read(x, place).unsqueeze(1), sites[place])
+            if walk.survivors is not None:
+                walk.x, values = walk.x[walk.survivors], values[walk.survivors]
+                for cache in caches:
+                    cache[:, :, :, : place + 1] = cache[:, walk.survivors, :, : place + 1]
+            if place + 1 < d:
+                x = self.embed(values[:, 0], place + 1)

@@ -1,0 +1,37 @@
+"""Who draws the sites while a sampler computes their distributions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Draw(Protocol):
+    """How a head draws sites: parameters (n, m, size), uniform numbers (n, m), flat sites (m,) -> values (n, m)."""
+
+    def __call__(self, parameters: Tensor, u: Tensor, sites: Tensor, temperature: float = 1.0) -> Tensor: ...
+
+
+class Walk:
+    """n rows, drawn site after site: `u` (n, d) holds one uniform number a site, `x` (n, d) what has been drawn.
+
+    A sampler calls `draw` for every site once, in an order in which each site's parameters are known. Afterwards it
+    asks for `survivors`: positions (n,) of the rows to go on with, or None for all as they are.
+    """
+
+    survivors: Tensor | None = None
+
+    def __init__(self, draw: Draw, u: Tensor, dtype: torch.dtype, temperature: float = 1.0) -> None:
+        self.u, self.temperature, self._draw = u.flatten(1), temperature, draw
+        self.x = torch.zeros(self.u.shape, dtype=dtype, device=u.device)
+
+    def draw(self, parameters: Tensor, sites: Tensor) -> Tensor:
+        """Values (n, m) of flat sites (m,) from their parameters (n, m, size)."""
+        if self.temperature == 1:
+            values = self._draw(parameters, self.u[:, sites], sites)
+        else:
+            values = self._draw(parameters, self.u[:, sites], sites, self.temperature)
+        self.x[:, sites] = values.to(self.x.dtype)
+        return values
