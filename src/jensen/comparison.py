@@ -234,10 +234,15 @@ def line_up(rows: Rows) -> list[str]:
     if rows.context is not None:
         names = [name for name in names if model_class(name).takes_context]
         if not names:
+            able = [
+                one
+                for one in CATALOGUE
+                if model_class(one).takes_context and kind in model_class(one).accepts
+            ]
             raise Cannot(
                 "no model of the default line-up takes a context on such rows",
                 f"got {rows.space.describe()}, {rows.context.describe()}",
-                "leave context out",
+                f"leave context out{', or name ' + ' or '.join(able) if able else ''}",
             )
     return names
 

@@ -25,6 +25,7 @@ from jensen.data import Contexts
 from jensen.data.given import contexts_of, read_contexts
 from jensen.errors import Cannot, DataError, Incomparable, JensenError, SpaceError, UsageError
 from jensen.feed import Feed
+from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Kind, Scores, paired_difference
 from jensen.space import Column, Space
@@ -409,6 +410,32 @@ def test_save_and_load_keep_scores_samples_and_labels(
     assert again.record["data"]["context"] == {"names": ["context"], "hash": rows.context.hash}
 
 
+CONDITIONAL = [name for name in CATALOGUE if model_class(name).takes_context]
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_every_model_of_the_catalogue_that_takes_a_context_keeps_it_from_fit_to_load(
+    name: str, tmp_path: Path
+) -> None:
+    x, y = flags(120)
+    images = np.concatenate([x, x], 1).reshape(-1, 1, 2, 4)
+    data = jensen.rows(images, context=y)
+    fitted = jensen.fit(name, data, steps=4)
+    again = jensen.load(fitted.save(tmp_path / "run"))
+    assert fitted.model.context is not None and fitted.model.context == again.model.context
+    assert np.array_equal(again.score(data).values, fitted.score(data).values)
+    assert np.array_equal(again.sample(3, 0, ["a", "c", "b"]), fitted.sample(3, 0, ["a", "c", "b"]))
+    assert not np.array_equal(
+        fitted.score(images, context="a").values, fitted.score(images, context="b").values
+    )
+
+
+def test_made_learns_the_classes(rows: jensen.Rows) -> None:
+    given = jensen.fit("made", rows, plan=FAST, hidden=[16], dropout=0.0).score(rows).mean()
+    without = jensen.fit("made", rows.train, plan=FAST, hidden=[16], dropout=0.0).score(rows.test).mean()
+    assert given.value > without.value + 0.3  # at most log 3 nats, the information in the class
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Scoring and sampling
 # ---------------------------------------------------------------------------------------------------------------
@@ -522,13 +549,12 @@ def test_the_default_line_up_holds_only_models_that_take_the_context(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from jensen.comparison import line_up
-    from jensen.models import model_class
 
     bits = jensen.rows(flags()[0], context=flags()[1])
-    monkeypatch.setattr(model_class("made"), "takes_context", True)
     assert "independent" not in line_up(bits) and "made" in line_up(bits)
     with pytest.raises(Cannot, match="no model of the default line-up takes a context") as caught:
-        monkeypatch.setattr(model_class("mixture"), "takes_context", False)
+        for name in CONDITIONAL:
+            monkeypatch.setattr(model_class(name), "takes_context", False)
         line_up(jensen.rows("wine", context="label"))
     assert caught.value.given and caught.value.do
 

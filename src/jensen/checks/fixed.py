@@ -48,8 +48,8 @@ def _of_rows(cls: type[Model], name: str, at: Tensor) -> Any:
 def _counted(cls: type[Model], name: str, at: Tensor) -> Any:
     method = getattr(cls, name)
 
-    def call(self: Any, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Any:
-        return method(self, n, _repeated(self, at, n) if c is None else c, generator=generator)
+    def call(self: Any, n: int, c: Tensor | None = None, generator: Any = None, **more: Any) -> Any:
+        return method(self, n, _repeated(self, at, n) if c is None else c, generator=generator, **more)
 
     return call
 
