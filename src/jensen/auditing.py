@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.checks import check_names, run
-from jensen.checks.fixed import first_context, fixed
+from jensen.checks.fixed import first_context, fixed, fixed_at
 from jensen.checks.subject import Bare, device_of, float_type
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
@@ -56,25 +56,24 @@ def audit(
     [False]
     """
     names = _chosen(checks)
-    module, x, space = _subject(fitted_or_module, rows, space, input_shape, channel_order)
-    module, given = _at_one_context(fitted_or_module, module, rows)
+    module, x, space = subject_of(fitted_or_module, rows, space, input_shape, channel_order)
     verdicts = []
     for name in names:
-        with _no_trace(module, seed):
+        with no_trace(module, seed):
             verdicts.append(_one(name, module, x, space, seed))
-    return [_said(verdict, given) for verdict in verdicts]
+    return [_said(verdict, fixed_at(module)) for verdict in verdicts]
 
 
-def _at_one_context(given: Any, module: nn.Module, rows: Any) -> tuple[nn.Module, str]:
-    """A conditional model at one context, and which; any other module as it is."""
+def _at_one_context(given: Any, module: nn.Module, rows: Any) -> nn.Module:
+    """A conditional model at one context; any other module as it is."""
     if not isinstance(module, Model) or module.context is None:
-        return module, ""
+        return module
     from jensen.data.given import contexts_of
 
     codec = getattr(given, "context_codec", None)
     own = None if codec is None or rows is None else contexts_of(rows, codec.space)
     c = first_context(module, None if codec is None or own is None else codec.encode(own.values[:1]))
-    return fixed(module, c), codec.say(c) if codec is not None else f"c = {[float(one) for one in c[:8]]}"
+    return fixed(module, c, f"c = {[float(one) for one in c[:8]]}" if codec is None else codec.say(c))
 
 
 def _said(verdict: Verdict, given: str) -> Verdict:
@@ -93,19 +92,20 @@ def _chosen(checks: Sequence[str] | None) -> list[str]:
     return [name for name in check_names() if checks is None or name in checks]
 
 
-def _subject(
+def subject_of(
     given: Any, rows: Any, space: Space | None, input_shape: Sequence[int] | None, channel_order: bool
 ) -> tuple[nn.Module, Tensor | None, Space | None]:
-    """The module under audit, the rows it sees, and their space."""
+    """The module under audit, the rows it sees, and their space; a conditional model at one context."""
     if isinstance(getattr(given, "model", None), nn.Module) and hasattr(given, "codec"):
         x = None if rows is None else _encoded(given, rows)
-        return given.model, _placed(given.model, x), space or given.codec.model_space
+        module = _at_one_context(given, given.model, rows)
+        return module, _placed(module, x), space or given.codec.model_space
     x = None if rows is None else (rows if isinstance(rows, Tensor) else as_tensor(rows))[:ROWS]
     if isinstance(given, Model):
         own = space or given.space
         if x is not None:
             own.check_shape(x.shape)
-        return given, _placed(given, x, own), own
+        return _at_one_context(given, given, None), _placed(given, x, own), own
     if not callable(given):
         raise UsageError(
             "expected a fitted model, a model, a torch module or a callable", f"got {type(given).__name__}"
@@ -158,7 +158,7 @@ def _one(name: str, module: nn.Module, x: Tensor | None, space: Space | None, se
 
 
 @contextmanager
-def _no_trace(module: nn.Module, seed: int) -> Iterator[None]:
+def no_trace(module: nn.Module, seed: int) -> Iterator[None]:
     """Eval mode and a seeded random state within; modes, buffers and random state as before afterwards."""
     modes = {part: part.training for part in module.modules()}
     device = device_of(module)

@@ -68,7 +68,8 @@ class Integers:
     @property
     def model_space(self) -> Space:
         columns = [replace(column, low=0.0, step=1.0) for column in self.space.columns]
-        return self.space.with_columns(columns)
+        # how bits were made is a fact about the user's rows; the model sees bits
+        return self.space.with_columns(columns).binarised(None)
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         if not x.is_floating_point() and all(c.low == 0 and c.step == 1 for c in self.space.columns):
@@ -323,7 +324,7 @@ def codec_for(accepts: frozenset[str], space: Space, sample: Tensor) -> Codec:
         raise SpaceError(
             f"the model takes {' or '.join(sorted(accepts))} rows",
             f"got {space.describe()}",
-            "choose a model of real rows, or pass kinds='levels' if the values lie on a grid",
+            _other_rows(accepts, space),
         )
     if space.kind == "real":
         return Standardise.fit(space, sample)
@@ -336,6 +337,13 @@ def codec_for(accepts: frozenset[str], space: Space, sample: Tensor) -> Codec:
         f"got {space.describe()}",
         "drop those columns, make all of them real or all discrete with kinds, or choose another model",
     )
+
+
+def _other_rows(accepts: frozenset[str], space: Space) -> str:
+    """What to do about rows that a model of discrete rows does not take."""
+    if accepts == {"binary"} and space.kind in ("levels", "real"):
+        return "make bits of grey rows with binarise='dynamic' or binarise=0.5, or choose another model"
+    return "choose a model of real rows, or pass kinds='levels' if the values lie on a grid"
 
 
 def _float(x: Tensor) -> torch.dtype:

@@ -23,14 +23,17 @@ from jensen.conditioning import check_comparable
 from jensen.context import context_facts
 from jensen.data import Contexts, Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, SpaceError, UsageError
+from jensen.errors import Cannot, Incomparable, JensenError, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit, split_identity
+from jensen.functional.site_links import LARGE, SiteLinks
+from jensen.links import site_links
 from jensen.model import Can, abilities
 from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Answer, Kind, Order, Quantity, Scores, order
 from jensen.scoring import some_places, some_rows
+from jensen.space import Space
 from jensen.train import Moment, Watch
 
 SHOWN = 36
@@ -54,6 +57,7 @@ class Entry:
     samples: NDArray[Any] | None
     sample_rate: Quantity | None
     verdicts: list[Verdict] = field(default_factory=list)
+    links: SiteLinks | None = None
 
 
 @dataclass
@@ -179,6 +183,7 @@ def compare(
     data = read_rows(rows, context=context)
     chosen = _titled(line_up(data) if models is None else models)
     check_comparable(chosen, data)
+    _refuse_other_bits(chosen, data)
     started, begun = datetime.now(UTC), time.perf_counter()
     tell: Stage = watch or _silent
     entries = []
@@ -264,7 +269,7 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
     scores, why_not = None, None
     try:
         held_out = None if data.context is None else data.context.held_out
-        scores = fitted.score(data.test, k, held_out, seed=seed)
+        scores = fitted.score(_held_out(fitted, data), k, held_out, seed=seed)
     except Cannot as error:
         why_not = f"cannot, because {error}"
     samples, rate = None, None
@@ -283,6 +288,7 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
         samples,
         rate,
         audit(fitted, some_rows(data.test, 64, seed), seed=seed),
+        _links(fitted),
     )
 
 
@@ -291,6 +297,37 @@ def _shown_contexts(data: Rows) -> Contexts | None:
     if data.context is None:
         return None
     return data.context.held_out[np.resize(some_places(len(data.test), SHOWN, 0), SHOWN)]
+
+
+def _refuse_other_bits(chosen: Mapping[str, str | Fitted], data: Rows) -> None:
+    """Raise Incomparable, before anything is fitted, when models would make different bits of grey rows."""
+    ways = {
+        title: "grey rows"
+        if isinstance(item, str) or not item.space.binarisation
+        else item.space.binarisation.how
+        for title, item in chosen.items()
+    }
+    if data.space.kind != "binary" and len(set(ways.values())) > 1:
+        raise Incomparable(
+            "the models were fitted to other binarisations of grey rows",
+            ", ".join(f"{title}: {way}" for title, way in ways.items()),
+            "pass binarise='dynamic' or binarise=0.5 where the rows are read, to score all on the same bits",
+        )
+
+
+def _held_out(fitted: Fitted, data: Rows) -> Any:
+    """The rows to score: as Rows where the spaces agree, for then the scores can say how bits were made."""
+    return data if fitted.space.binarised(None) == data.space.binarised(None) else data.test
+
+
+def _links(fitted: Fitted) -> SiteLinks | None:
+    """What the site in the middle of an autoregressive model sees; None for others, and for rows of many sites."""
+    if fitted.space.dims > LARGE or not hasattr(fitted.model, "conditionals"):
+        return None
+    try:
+        return site_links(fitted)
+    except JensenError:  # no_leak names the operation without a rule
+        return None
 
 
 def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:
@@ -316,6 +353,7 @@ def _entry_dict(entry: Entry, level: float) -> dict[str, Any]:
         "steps": run.get("steps", 0),
         "history": fitted.history,
         "audit": [verdict.to_dict() for verdict in entry.verdicts],
+        "field": None if entry.links is None else entry.links.to_dict(),
     }
 
 
@@ -374,7 +412,16 @@ def _strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
             said.append(
                 f"{title} was fitted to other data or another split: it may have seen the rows scored here"
             )
+        if not isinstance(item, str) and item.space.binarisation != data.space.binarisation:
+            said.append(
+                f"{title} was fitted to {_how_made(item.space)}, the rows here are {_how_made(data.space)}"
+            )
     return said
+
+
+def _how_made(space: Space) -> str:
+    made = space.binarisation
+    return "rows that are not binarised" if made is None else f"rows {made.describe()} from {made.grey()}"
 
 
 def _relay(tell: Stage, title: str) -> Watch:

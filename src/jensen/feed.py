@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jensen.binarisation import Binarisation
 from jensen.codec import Codec, as_tensor
+from jensen.data.binarise import Bits
 from jensen.data.stream import shards
 from jensen.scoring import RowSource, on_device
 
@@ -25,8 +27,9 @@ class Feed:
 
     Rows that lie in memory are encoded once and stay on the device; an epoch is one shuffle, a batch a slice of it.
     Rows on disk come in shards of random blocks, the next one read while the present one is used. A codec with noise
-    encodes every batch afresh. The last rows of an epoch that fill no batch wait for another epoch's shuffle.
-    `context` (n, d) holds the encoded contexts in the order of the rows; all of them stay on the device.
+    encodes every batch afresh, and dynamic bits are drawn afresh for every batch. The last rows of an epoch that fill
+    no batch wait for another epoch's shuffle. `context` (n, d) holds the encoded contexts in the order of the rows; all
+    of them stay on the device.
     """
 
     def __init__(
@@ -44,7 +47,10 @@ class Feed:
         self.rows = rows
         self.batch = min(batch, len(rows))
         self.context = None if context is None else on_device(context, device, dtype)
-        self.resident = self._prepare(rows) if isinstance(rows, np.ndarray) else None
+        self.bits = rows if isinstance(rows, Bits) and rows.fresh else None
+        self.source: RowSource = rows if self.bits is None else cast(RowSource, self.bits.grey)
+        self.random = codec.random or self.bits is not None
+        self.resident = self._prepare(self.source) if isinstance(self.source, np.ndarray) else None
 
     def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Batches (x, c) from step `start` on: the same ones as an uninterrupted run would see."""
@@ -52,7 +58,7 @@ class Feed:
             for i in range(max(start - first, 0), max(len(shard) // self.batch, 1)):
                 part = slice(i * self.batch, (i + 1) * self.batch)
                 x, c = shard[part], None if context is None else context[part]
-                yield self._with_noise(x, first + i) if self.codec.random else x, c
+                yield self._with_noise(x, first + i) if self.random else x, c
 
     def sample(self, limit: int) -> tuple[Tensor, Tensor | None]:
         """Up to `limit` encoded rows and contexts for a model that solves itself, drawn without replacement."""
@@ -92,12 +98,12 @@ class Feed:
                 step += size
 
     def _read(self, index: NDArray[np.intp]) -> Tensor:
-        return self._prepare(self.rows[index])
+        return self._prepare(self.source[index])
 
     def _prepare(self, rows: NDArray[Any]) -> Tensor:
         """Rows on the device: encoded now, or raw when every batch gets noise of its own."""
         raw = as_tensor(rows)
-        if self.codec.random:
+        if self.random:
             return raw.to(self.device)
         return on_device(self.codec.encode(raw)[0], self.device, self.dtype)
 
@@ -111,11 +117,19 @@ class Feed:
         return shard[order], None if context is None else context[order]
 
     def _with_noise(self, x: Tensor, step: int) -> Tensor:
-        raw = x.cpu() if x.is_cuda else x
-        z, _ = self.codec.encode(raw, self._generator(2, step))
+        raw, generator = x.cpu() if x.is_cuda else x, self._generator(2, step)
+        if self.bits is not None:
+            raw = draw_bits(raw, self.bits.binarisation, generator)
+        z, _ = self.codec.encode(raw, generator)
         return on_device(z, self.device, self.dtype)
 
     def _generator(self, *key: int) -> torch.Generator:
         """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state[0] >> 1))
+
+
+def draw_bits(grey: Tensor, binarisation: Binarisation, generator: torch.Generator) -> Tensor:
+    """Bits (n, *shape), uint8: one with the grey value's share of the range as its probability, to 2^-24."""
+    share = (grey.float() - binarisation.low) / (binarisation.high - binarisation.low)
+    return (torch.rand(share.shape, generator=generator) < share).to(torch.uint8)

@@ -19,7 +19,7 @@ from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
 from jensen.context import ContextCodec, contexts_to_sample, rows_alone, rows_to_score
-from jensen.data import Contexts, hash_rows
+from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.errors import DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
 from jensen.models import catalogue_name, model_class
@@ -121,7 +121,8 @@ class Fitted:
 
         `rows`: anything `jensen.rows` reads, in the space the model was fitted in; a Rows stands for its held-out
         part, anything else for all its rows (the scores' `how` says so when they are
-        the data of the fit or its training part). `k`: importance samples or noise draws where the number is a bound (more is tighter).
+        the data of the fit or its training part, and how bits were made of grey rows).
+        `k`: importance samples or noise draws where the number is a bound (more is tighter).
         `context`: of a conditional model, whose numbers are log p(x | c): one class or vector for all rows or one a
         row, unless the rows bring it along (a Rows with context, a table with its columns). Raises SpaceError when the
         rows do not fit, Cannot when the model has no likelihood, UsageError for a context that is missing.
@@ -135,7 +136,10 @@ class Fitted:
             how |= {"context": list(self.context_codec.names), "context_hash": hash_rows(given.values)}
         scored = hash_rows(source)
         known = self.record.get("data", {})
-        if scored in (known.get("hash"), known.get("train_hash")):
+        how |= _binarised(rows, source, scored, self.space, known)
+        # the hash of a run is that of its grey rows
+        origin = source.key if isinstance(source, Bits) and source.whole else scored
+        if {scored, origin} & {known.get("hash"), known.get("train_hash")}:
             how["seen"] = "the model was fitted on these rows, or on a part of them"
         return Scores(values, kind, self.space.measure, self.space.dims, scored, how=how)
 
@@ -188,6 +192,21 @@ class Fitted:
             record["weights"] = _digest(weights)
             place("model.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return folder
+
+
+def _binarised(
+    given: Any, source: Any, scored: str, space: Space, known: Mapping[str, Any]
+) -> dict[str, str]:
+    """How the bits that were scored had been made: a part of what their number means."""
+    if isinstance(given, Rows):
+        made = given.space.binarisation
+    elif isinstance(source, Bits):
+        made = source.binarisation
+    elif scored in (known.get("train_hash"), known.get("test_hash")):
+        made = space.binarisation
+    else:
+        return {} if space.binarisation is None else {"binarisation": "not known, given as bits"}
+    return {} if made is None else {"binarisation": made.how}
 
 
 def load(path: str | Path, *, model: type[Model] | None = None, device: str = "cpu") -> Fitted:

@@ -21,7 +21,7 @@ from jensen.checkpoint import drop_checkpoint
 from jensen.codec import Codec, as_tensor, codec_for
 from jensen.conditioning import check_built, context_codec
 from jensen.context import ContextCodec, context_facts
-from jensen.data import Rows
+from jensen.data import Rows, hash_rows
 from jensen.data import rows as read_rows
 from jensen.errors import DataError, Diverged, JensenError, UsageError
 from jensen.feed import Feed
@@ -203,6 +203,7 @@ class _Task:
                 "name": data.name,
                 "hash": data.hash,
                 "train_hash": data.train_hash,
+                "test_hash": None if data.space.binarisation is None else hash_rows(data.test),
                 "split_seed": data.seed,
                 "counts": data.counts,
                 "notes": list(data.notes),

@@ -125,6 +125,8 @@ class Quantity:
             text += f" {self.unit}"
         if self.interval is not None:
             text += f" [{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+        if self.unit == "bits/dim" and "binarisation" in self.how:
+            text += f" (binarisation: {self.how['binarisation']})"
         return text
 
     def bits_per_dim(self, dims: int) -> Quantity:
@@ -240,7 +242,7 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
     Raises Incomparable for other rows, units, measures or numbers of sites, and for other contexts: log p(x | c) and
     log p(x) answer different questions.
     """
-    for what in ("unit", "measure", "dims", "rows"):
+    for what in ("unit", "measure", "dims"):
         mine, theirs = getattr(first, what), getattr(second, what)
         if mine != theirs:
             raise Incomparable(
@@ -248,6 +250,8 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
                 f"got {mine} and {theirs}",
                 "score both models on the same rows",
             )
+    if first.rows != second.rows:
+        raise _other_rows(first, second)
     if any(first.how.get(what) != second.how.get(what) for what in ("context", "context_hash")):
         given = ", ".join(_conditioned(scores) for scores in (first, second))
         raise Incomparable(
@@ -314,6 +318,21 @@ def _check_mass(values: NDArray[np.float64], kind: Kind, dims: int) -> None:
             f"got a mean of {mean:.4g} and a largest of {worst:.4g} nats",
             "was a density scored on discrete rows? pass the space, or audit the model with mass_sums",
         )
+
+
+def _other_rows(first: Scores, second: Scores) -> Incomparable:
+    """The rows differ, perhaps because the same grey rows were binarised in two ways."""
+    mine, theirs = (scores.how.get("binarisation", "none") for scores in (first, second))
+    if mine == theirs:
+        given = f"got {first.rows} and {second.rows}"
+        return Incomparable(
+            "scores of other rows do not compare", given, "score both models on the same rows"
+        )
+    return Incomparable(
+        "scores of rows that are binarised in another way do not compare",
+        f"got {mine} and {theirs} (rows {first.rows} and {second.rows})",
+        "binarise the rows once, jensen.rows(..., binarise=...), and score both models on them",
+    )
 
 
 def _add_intervals(a: Quantity, b: Quantity) -> tuple[tuple[float, float] | None, float]:

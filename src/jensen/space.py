@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.binarisation import Binarisation
 from jensen.errors import SpaceError
 from jensen.quantity import Measure
 
@@ -81,7 +82,7 @@ class Space:
     """The set that rows live in: `shape` is (d,) for vectors and (channels, height, width) for images.
 
     `columns` holds one Column for all sites, or one a site (vectors only). Discrete rows have a mass,
-    real rows a density, rows with both a mixed measure.
+    real rows a density, rows with both a mixed measure. `binarisation` says how bits 0 and 1 were made of grey values.
 
     >>> Space.levels((1, 8, 8), 17)
     Space 1x8x8, 17 levels (0 to 16), mass
@@ -91,6 +92,7 @@ class Space:
 
     shape: tuple[int, ...]
     columns: tuple[Column, ...]
+    binarisation: Binarisation | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
@@ -106,6 +108,8 @@ class Space:
                 "expected one column for all sites, or one a site of a vector",
                 f"got {len(self.columns)} for shape {self.shape}",
             )
+        if self.binarisation is not None and not _are_bits(self.columns):
+            raise SpaceError("binarised rows are bits 0 and 1", f"got {self.describe()}", "use Space.binary")
 
     @classmethod
     def real(cls, shape: int | Sequence[int]) -> Space:
@@ -209,10 +213,11 @@ class Space:
             if wrong.any():
                 where = np.argwhere(wrong)[0]
                 name = self._site_name(where[1:] if site is None else np.array([site]))
+                bits = "make bits of grey rows with binarise='dynamic' or binarise=0.5, or "
                 raise SpaceError(
                     f"expected {column.describe()} from {column.low:g} to {column.high:g} in steps of {column.step:g}",
                     f"row {where[0]}, {name} holds {np.asarray(values)[tuple(where)]:g}",
-                    "pass the space the rows really live in, or kinds='real'",
+                    f"{bits if column.kind == 'binary' else ''}pass the space the rows really live in, or kinds='real'",
                 )
 
     def _site_name(self, index: NDArray[np.intp]) -> str:
@@ -233,15 +238,21 @@ class Space:
             for column in self.columns:
                 counts[column.kind] = counts.get(column.kind, 0) + 1
             kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-            return f"{size} columns ({kinds}), {self.measure}"
-        return f"{size}, {text}, {self.measure}"
+            return f"{size} columns ({kinds}), {self.measure}{self._binarised()}"
+        return f"{size}, {text}, {self.measure}{self._binarised()}"
+
+    def _binarised(self) -> str:
+        return "" if self.binarisation is None else f", {self.binarisation.describe()}"
 
     def __repr__(self) -> str:
         return f"Space {self.describe()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {"shape": list(self.shape), "columns": [asdict(column) for column in self.columns]}
+        record = {"shape": list(self.shape), "columns": [asdict(column) for column in self.columns]}
+        return (
+            record if self.binarisation is None else {**record, "binarisation": self.binarisation.to_dict()}
+        )
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Space:
@@ -250,11 +261,21 @@ class Space:
             Column(**{**column, "labels": tuple(column["labels"]) if column.get("labels") else None})
             for column in record["columns"]
         )
-        return cls(tuple(record["shape"]), columns)
+        made = record.get("binarisation")
+        return cls(tuple(record["shape"]), columns, None if made is None else Binarisation.from_dict(made))
 
     def with_columns(self, columns: Sequence[Column]) -> Space:
-        """The same shape with other columns."""
-        return replace(self, columns=tuple(columns))
+        """The same shape with other columns; what they are binarised by stays while they are bits."""
+        kept = self.binarisation if _are_bits(columns) else None
+        return replace(self, columns=tuple(columns), binarisation=kept)
+
+    def binarised(self, by: Binarisation | None) -> Space:
+        """The same bits, made in another way or (None) in one that is not known."""
+        return replace(self, binarisation=by)
+
+
+def _are_bits(columns: Sequence[Column]) -> bool:
+    return all((column.kind, column.low, column.step) == ("binary", 0.0, 1.0) for column in columns)
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:

@@ -35,6 +35,8 @@ SPACES = {
 HYPER: dict[str, dict[str, Any]] = {
     "made": {"hidden": (24, 24)},
     "pixelcnn": {"channels": 12, "layers": 1, "kernel": 5},
+    "gated-pixelcnn": {"channels": 9, "layers": 1, "kernel": 5},
+    "transformer": {"width": 16, "layers": 2, "heads": 2, "dropout": 0.0},
     "mixture": {"components": 3},
 }
 
@@ -88,7 +90,7 @@ def test_every_law_meets_a_model(check: str) -> None:
     assert any(param.values[2] == check for param in CASES)
 
 
-@pytest.mark.parametrize("name", ["made", "pixelcnn"])
+@pytest.mark.parametrize("name", ["made", "pixelcnn", "gated-pixelcnn", "transformer"])
 def test_strong_weights_tie_the_sites_together(name: str) -> None:
     """The laws have teeth: the sites share much, where those of a model as built share next to nothing."""
     torch.manual_seed(0)

@@ -275,7 +275,7 @@ def test_steins_identity_holds_for_right_samples_and_fails_for_wrong_ones() -> N
 class Centred(MADE):
     """Takes the mean over the batch from the parameters."""
 
-    def conditionals(self, x: Tensor) -> Tensor:
+    def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         parameters = super().conditionals(x)
         return parameters - 0.01 * parameters.mean(0)
 
@@ -287,7 +287,7 @@ class Normed(MADE):
         super().__init__(space, hidden)
         self.norm = nn.BatchNorm1d(space.dims)
 
-    def conditionals(self, x: Tensor) -> Tensor:
+    def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         return self.norm(super().conditionals(x)[..., 0]).unsqueeze(-1)
 
 
@@ -371,7 +371,7 @@ class Attribute(MADE):
         super().__init__(space, hidden)
         self.shift = torch.randn(space.dims, 1)
 
-    def conditionals(self, x: Tensor) -> Tensor:
+    def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         return super().conditionals(x) + self.shift
 
 

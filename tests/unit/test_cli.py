@@ -284,7 +284,7 @@ def test_the_receptive_field_is_drawn_with_its_place() -> None:
     Path("net.py").write_text(LEAKY, encoding="utf-8")
     result = jensen("audit", "net.py:strict", "--input-shape", "1,3,3", "--at", "2,3")
     assert result.exit_code == 0
-    drawn = result.stdout.splitlines()[-5:-1]
+    drawn = result.stdout.splitlines()[-8:-4]
     assert [line.split() for line in drawn] == [
         ["1", "2", "3"],
         ["1", ".", ".", "."],

@@ -410,6 +410,16 @@ def test_save_and_load_keep_scores_samples_and_labels(
     assert again.record["data"]["context"] == {"names": ["context"], "hash": rows.context.hash}
 
 
+def test_bits_drawn_afresh_keep_to_the_contexts_of_their_grey_rows() -> None:
+    y = np.random.default_rng(0).integers(2, size=300)
+    grey = np.repeat(16 * y[:, None], 4, 1).astype(np.uint8)  # black or white: no draw is left to chance
+    data = jensen.rows(grey, space=Space.levels(4, 17), binarise="dynamic", context=y)
+    fitted = jensen.fit(Sites, data, plan=FAST)
+    assert fitted.score(data).mean().value > -0.1
+    (verdict,) = jensen.compare({"it": fitted}, data).entries
+    assert verdict.scores is not None and verdict.scores.how["context"] == ["context"]
+
+
 CONDITIONAL = [name for name in CATALOGUE if model_class(name).takes_context]
 
 
@@ -574,6 +584,13 @@ def test_every_check_runs_on_a_conditional_model_at_one_context(
         Line(Space.real(2), context=Space.real(2)), checks=["mass_sums", "declared_abilities"]
     )
     assert all(verdict.holds for verdict in line)
+
+
+def test_the_receptive_field_of_a_conditional_model_is_that_at_one_context() -> None:
+    from jensen.links import site_links
+
+    links = site_links(model_class("made")(Space.binary(5), context=Space.categorical(1, 3), hidden=[16]))
+    assert (links.earlier, links.sees_itself, links.later_seen) == (2, False, 0)
 
 
 def test_a_fault_of_a_conditional_model_is_found_through_the_view() -> None:

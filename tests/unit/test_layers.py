@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
-    [{"space", "functional", "nn", "sampling"}],
+    [{"space", "binarisation", "functional", "nn", "sampling"}],
     [{"heads", "transforms"}],
     [{"codec", "context", "data", "model", "objective", "autoregressive"}],
     [{"models"}, {"objectives"}],
@@ -27,7 +27,7 @@ LAYERS: list[list[set[str]]] = [
         {"checks"},
     ],
     [{"fitted", "fitting", "conditioning", "card"}],
-    [{"comparison", "auditing", "adapt", "course"}],
+    [{"comparison", "auditing", "links", "adapt", "course"}],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""

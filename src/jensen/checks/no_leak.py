@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from jensen.checks.subject import Bare, View, float_type
 from jensen.checks.verdict import Verdict
+from jensen.errors import Cannot
 from jensen.functional.jacobian import jacobian_lower_bound
-from jensen.functional.masks import channel_group
+from jensen.functional.order import Order, own_order, raster_order
 from jensen.functional.receptive import Dependence, dependence
 from jensen.space import Space
 
 NAME = "no_leak"
 LARGE = 1024
 """Sites beyond which the lower bound, a pass or more a site, is left out."""
-
-
-class Order(NamedTuple):
-    """Who comes before whom: rank (d,) of each input site and (outputs,) of each output; `names` of input sites."""
-
-    inputs: Tensor
-    outputs: Tensor
-    shape: tuple[int, ...]
 
 
 def needs(module: nn.Module, space: Space | None) -> str:
@@ -55,9 +48,8 @@ def _model(model: Any, space: Space, seed: int) -> Verdict:
     dtype = torch.int64 if discrete else float_type(model)
     sites = View(model, lambda x: _site_summary(model.conditionals(x), x, seed))
     found = dependence(sites, space.shape, dtype=dtype)
-    rank = model.order.cpu().argsort()
     levels = min(space.levels_by_site()) if discrete else 2
-    return _judge(sites, found, Order(rank, rank, space.shape), dtype, levels, seed)
+    return _judge(sites, found, own_order(model.order, space.shape, space.dims), dtype, levels, seed)
 
 
 def _site_summary(parameters: Tensor, x: Tensor, seed: int) -> Tensor:
@@ -72,41 +64,11 @@ def _site_summary(parameters: Tensor, x: Tensor, seed: int) -> Tensor:
 
 def _bare(module: Bare, seed: int) -> Verdict:
     found = dependence(module, module.input_shape, dtype=module.dtype)
-    order = _raster(module, found.output_shape)
-    if isinstance(order, str):
-        return Verdict(NAME, None, order)
+    try:
+        order = raster_order(module.input_shape, found.output_shape, channel_order=module.channel_order)
+    except Cannot as error:
+        return Verdict(NAME, None, str(error))
     return _judge(module, found, order, module.dtype, module.levels, seed)
-
-
-def _raster(module: Bare, output: tuple[int, ...]) -> Order | str:
-    """Raster ranks of input sites and outputs, or why the output has no place in the input's map."""
-    given, groups = module.input_shape, 1
-    if len(given) == 1 and output[:1] == given:  # (length,) -> (length, ...)
-        inside = torch.arange(given[0])
-        return Order(inside, inside.repeat_interleave(output_size(output[1:])), given)
-    spatial = given[1:]
-    if len(given) < 2 or len(output) < len(spatial) or output[len(output) - len(spatial) :] != spatial:
-        return (
-            f"the output {output} does not lie on the positions of the input {given}, so that it has no order: "
-            "pass a module whose last axes are the input's"
-        )
-    places, channels = output_size(spatial), output_size(output[: len(output) - len(spatial)])
-    if module.channel_order:
-        groups = given[0]
-        if channels < groups:
-            return f"{channels} output channels cannot be told apart by {groups} ordered input channels"
-    place = torch.arange(places)
-    inputs = place * groups + channel_group(given[0], groups)[:, None]
-    outputs = place * groups + channel_group(channels, groups)[:, None]
-    return Order(inputs.flatten(), outputs.flatten(), given)
-
-
-def output_size(shape: tuple[int, ...]) -> int:
-    """The number of elements of a shape; 1 for an empty one."""
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 def _judge(

@@ -5,23 +5,27 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jensen.cli import options
-from jensen.cli.field import Field, reach
-from jensen.cli.output import emit
+from jensen.cli.failures import command_line
+from jensen.cli.field import document, drawn, look
+from jensen.cli.output import emit, make_parent, refuse_taken_file
 from jensen.cli.verb import verb
 from jensen.cli.wording import as_options, folded
-from jensen.errors import UsageError
+from jensen.errors import Cannot, UsageError
 
 if TYPE_CHECKING:
     from jensen.checks.verdict import Verdict
+    from jensen.functional.site_links import SiteLinks
 
 EXAMPLES = (
     "jensen audit runs/pixelcnn-digits --rows digits",
     "jensen audit mynet.py:make --input-shape 1,5,5 --at 3,3",
+    "jensen audit mynet.py:make --input-shape 1,28,28 --html audit.html",
 )
 _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\W\d]\w*)")
 
@@ -40,15 +44,31 @@ _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\W\d]\w*)")
     "--rows", metavar="ROWS", help="Rows to check on.  [default: the model's own samples, or random ones]"
 )
 @click.option("--checks", metavar="A,B", help="Some checks only.  [default: all that apply]")
+@click.option(
+    "--channel-order",
+    is_flag=True,
+    help="The channels of a place come one after the other, R before G before B. A RUN knows its own order.",
+)
+@click.option(
+    "--html",
+    metavar="FILE.html",
+    help="Write a page that opens offline: the verdicts, and maps of what is seen, missed and drawn in parallel.",
+)
+@options.overwrite
 @options.seed("Seed of the random rows.")
 @options.threads
 @options.as_json
+@click.pass_context
 def audit(
+    ctx: click.Context,
     target: str,
     input_shape: str | None,
     at: str | None,
     rows: str | None,
     checks: str | None,
+    channel_order: bool,
+    html: str | None,
+    overwrite: bool,
     seed: int,
     threads: int | None,
     as_json: bool,
@@ -60,8 +80,14 @@ def audit(
 
     A check holds, fails, or is undecided, always with the evidence. Exit code 1 if one fails. With --json a list of
     {"check", "holds": true|false|null, "evidence", ...}.
+
+    --at adds what the place sees of the sites before it, and, where the module is proven to be autoregressive, the
+    number of exact parallel steps that draw a row. The page of --html shows the place in the middle without it.
     """
     from jensen.cli.start import start_torch
+
+    if html is not None:
+        refuse_taken_file(Path(html), overwrite)
 
     shape = options.parse_shape(input_shape, "--input-shape")
     place = options.parse_shape(at, "--at")
@@ -75,19 +101,37 @@ def audit(
         x,
         input_shape=shape,
         seed=seed,
+        channel_order=channel_order,
         checks=options.parse_names(checks),
     )
-    field = (
-        None
-        if place is None
-        else reach(subject, x.shape[1:] if shape is None and x is not None else shape, place)
-    )
+    wanted = place is not None or html is not None
+    field = look(subject, x, shape, place, channel_order) if wanted else None
+    shown = field if place is not None else None
     if as_json:
-        emit([*(verdict.to_dict() for verdict in verdicts), *([] if field is None else [field.to_dict()])])
+        emit([*(verdict.to_dict() for verdict in verdicts), *([] if shown is None else [document(shown)])])
     else:
-        _print(target, verdicts, field)
+        _print(target, verdicts, shown)
+    if html is not None and field is not None:
+        _write(Path(html), target, command_line(ctx), verdicts, field, overwrite, as_json)
     if any(verdict.holds is False for verdict in verdicts):
         raise click.exceptions.Exit(1)
+
+
+def _write(
+    path: Path,
+    target: str,
+    command: str,
+    verdicts: Sequence[Verdict],
+    field: SiteLinks | Cannot,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """The page, after the verdicts are printed: a full disk must not cost them."""
+    from jensen.report.audit_page import write_audit
+
+    make_parent(path)
+    write_audit(path, target, command, verdicts, field, overwrite=overwrite)
+    click.echo(f"\nreport: {click.style(str(path), bold=True)}", err=as_json)
 
 
 def _subject(target: str) -> Any:
@@ -109,15 +153,15 @@ def _rows(subject: Any, source: str | None) -> Any:
     if source is None:
         return None
     if hasattr(subject, "codec"):
-        from jensen.data import read
+        from jensen.context import rows_alone
 
-        return read(source, subject.space)
+        return rows_alone(subject.context_codec, source, subject.space)
     import jensen
 
     return jensen.rows(source).test[:]
 
 
-def _print(target: str, verdicts: Sequence[Verdict], field: Field | None) -> None:
+def _print(target: str, verdicts: Sequence[Verdict], field: SiteLinks | Cannot | None) -> None:
     applied = [verdict for verdict in verdicts if verdict.details.get("applies", True)]
     click.secho(target, bold=True)
     width = max((len(verdict.name) for verdict in applied), default=0)
@@ -130,7 +174,7 @@ def _print(target: str, verdicts: Sequence[Verdict], field: Field | None) -> Non
         left_out = f"these do not apply: {', '.join(others)}"
         click.secho(f"  {folded(left_out, 2, sys.stdout)}", dim=True)
     if field is not None:
-        click.echo(f"\n{field.text()}")
+        click.echo(f"\n{drawn(field)}")
 
 
 _WORDS = {True: ("holds", "green"), False: ("FAILS", "red"), None: ("undecided", "yellow")}

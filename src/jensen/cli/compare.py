@@ -54,6 +54,7 @@ EXAMPLES = (
     help="A setting of the loop (batch, rate, patience, ...) for all models. Arguments of one model: fit it with jensen "
     "fit and pass --runs.",
 )
+@options.binarise
 @options.kinds
 @options.drop
 @options.context
@@ -74,6 +75,7 @@ def compare(
     overwrite: bool,
     device: str,
     settings: tuple[str, ...],
+    binarise: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
     context: tuple[str, ...],
@@ -95,7 +97,7 @@ def compare(
 
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs)
-    data = options.read_rows(rows, kinds, drop, context)
+    data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with open_progress(quiet) as progress:

@@ -1,82 +1,41 @@
-"""A receptive field as a map of characters."""
+"""A receptive field as a map of characters, and what it says in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jensen.errors import UsageError
+from jensen.errors import Cannot, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from jensen.functional.site_links import SiteLinks
+
 WIDE = 40
 """Columns beyond which the map has no blanks between them."""
 
 
-@dataclass(frozen=True)
-class Field:
-    """The inputs `reached`, of a row's shape, by the output at `at`, counted from 1."""
+def look(
+    subject: Any, rows: Any, input_shape: Sequence[int] | None, at: Sequence[int] | None, channel_order: bool
+) -> SiteLinks | Cannot:
+    """What the output at the place `at`, from 1, may depend on; the reason where that is not proven.
 
-    at: tuple[int, ...]
-    reached: NDArray[np.bool_]
-
-    @property
-    def evidence(self) -> str:
-        """The count in a sentence."""
-        return f"{int(self.reached.sum())} of {self.reached.size} inputs reach the output at {_name(self.at)}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Like a verdict that claims nothing, with the map as 0 and 1 in a row's shape."""
-        return {
-            "check": "receptive_field",
-            "holds": None,
-            "evidence": self.evidence,
-            "at": list(self.at),
-            "reached": self.reached.astype(int).tolist(),
-        }
-
-    def text(self) -> str:
-        """One map a channel, with the position itself marked."""
-        shape = self.reached.shape
-        maps = self.reached.reshape(-1, *shape[-2:]) if len(shape) > 1 else self.reached.reshape(1, 1, -1)
-        parts = [click.style(f"Receptive field: {self.evidence}", bold=True)]
-        for channel, one in enumerate(maps):
-            if len(maps) > 1:
-                parts.append(f"channel {channel + 1}")
-            parts += self._map(one)
-        return "\n".join(
-            [*parts, "  # reached   . not reached   @ the place itself, reached   o not reached"]
-        )
-
-    def _map(self, reached: NDArray[np.bool_]) -> list[str]:
-        rows, columns = reached.shape
-        blank = " " if columns <= WIDE else ""
-        here = (self.at[-2] - 1 if len(self.at) > 1 else 0, self.at[-1] - 1)
-        head = blank.join(str((column + 1) % 10) for column in range(columns))
-        lines = [click.style(f"  {'':>4}  {head}", dim=True)]
-        for row in range(rows):
-            cells = [_cell(bool(reached[row, column]), (row, column) == here) for column in range(columns)]
-            lines.append(f"  {click.style(f'{row + 1:>4}', dim=True)}  {blank.join(cells)}")
-        return lines
-
-
-def reach(subject: Any, input_shape: Sequence[int] | None, at: Sequence[int]) -> Field:
-    """The receptive field of the output at `at`; of a model, that of the parameters of a site's distribution.
-
-    Raises UsageError for a place outside the output, Cannot when an operation of the module has no rule.
+    Raises UsageError for a place outside the output, and for a model without sites when a place was named.
     """
-    from jensen import receptive_field
+    from jensen.links import site_links
 
-    function, shape, dtype, after = _followed(subject, input_shape)
-    position: Any = (*(place - 1 for place in at), *after)
+    place = None if at is None else [number - 1 for number in at]
     try:
-        return Field(tuple(at), receptive_field(function, shape, position, dtype=dtype))
+        return site_links(subject, rows, input_shape=input_shape, channel_order=channel_order, at=place)
+    except Cannot as error:
+        return error
     except UsageError as error:
+        if at is None:
+            return Cannot(error.wrong, error.given)
         if not error.wrong.startswith("expected a position"):
             raise
         given = f"got {','.join(map(str, at))} for {error.given.rpartition(' for ')[2]}"
@@ -85,41 +44,45 @@ def reach(subject: Any, input_shape: Sequence[int] | None, at: Sequence[int]) ->
         ) from None
 
 
-def _followed(
-    subject: Any, input_shape: Sequence[int] | None
-) -> tuple[Any, Sequence[int], Any, tuple[Any, ...]]:
-    """What is followed, a row's shape and type, and the axes behind the sites (a model's parameters of a site)."""
-    import torch
-
-    from jensen.checks.subject import View
-    from jensen.model import Model
-
-    model: Any = getattr(subject, "model", subject)
-    if not isinstance(model, Model):
-        assert input_shape is not None  # the audit before refused a module without
-        return model, input_shape, None, ()
-    if not hasattr(model, "conditionals"):
-        raise UsageError(
-            "the model has no parameters site by site, so no receptive field",
-            f"got {type(model).__name__}",
-            "leave --at out",
-        )
-    dtype = torch.int64 if model.space.measure == "mass" else None
-    conditionals: Any = model.conditionals
-    return View(model, conditionals), model.space.shape, dtype, (slice(None),)
+def document(found: SiteLinks | Cannot) -> dict[str, Any]:
+    """The field as plain JSON types, or why there is none."""
+    if isinstance(found, Cannot):
+        return {"check": "receptive_field", "holds": None, "evidence": str(found)}
+    return found.to_dict()
 
 
-def _cell(reached: bool, here: bool) -> str:
+def drawn(found: SiteLinks | Cannot) -> str:
+    """One map a channel with the place itself marked, then the counts."""
+    if isinstance(found, Cannot):
+        return f"{click.style('Receptive field: none', bold=True)}; {found}"
+    shape = found.shape
+    maps = found.states.reshape(-1, *shape[-2:]) if len(shape) > 1 else found.states.reshape(1, 1, -1)
+    here = (found.at[-2] if len(found.at) > 1 and len(shape) > 1 else 0, found.at[-1])
+    parts = [click.style(f"Receptive field: {found.evidence}", bold=True)]
+    for channel, one in enumerate(maps):
+        if len(maps) > 1:
+            parts.append(f"channel {channel + 1}")
+        parts += _map(one, here)
+    parts.append("  # reached   . not reached   @ the place itself, reached   o not reached")
+    return "\n".join([*parts, *(f"  {line}" for line in found.words())])
+
+
+def _map(states: NDArray[np.str_], here: tuple[int, int]) -> list[str]:
+    rows, columns = states.shape
+    blank = " " if columns <= WIDE else ""
+    head = blank.join(str((column + 1) % 10) for column in range(columns))
+    lines = [click.style(f"  {'':>4}  {head}", dim=True)]
+    for row in range(rows):
+        cells = [_cell(str(states[row, column]), (row, column) == here) for column in range(columns)]
+        lines.append(f"  {click.style(f'{row + 1:>4}', dim=True)}  {blank.join(cells)}")
+    return lines
+
+
+def _cell(state: str, here: bool) -> str:
+    """A sign in plain text; the colour tells a leak and the blind spot from the rest."""
+    leak = state in "@!"
     if here:
-        return click.style("@" if reached else "o", fg="red" if reached else "yellow", bold=True)
-    return click.style("#", fg="green") if reached else click.style(".", dim=True)
-
-
-def _name(at: Sequence[int]) -> str:
-    """Where it is, as one says it.
-
-    >>> _name((3, 3)), _name((1, 3, 4)), _name((7,))
-    ('row 3, column 3', 'channel 1, row 3, column 4', 'place 7')
-    """
-    axes = ("channel", "row", "column")[-len(at) :] if 2 <= len(at) <= 3 else ("place",) * len(at)
-    return ", ".join(f"{axis} {place}" for axis, place in zip(axes, at))
+        return click.style("@" if state in "#@!" else "o", fg="red" if leak else "yellow", bold=True)
+    if state in "#@!":
+        return click.style("#", fg="red" if leak else "green", bold=leak)
+    return click.style(".", fg="yellow") if state == "-" else click.style(".", dim=True)

@@ -52,6 +52,7 @@ EXAMPLES = (
     help="A setting of the loop (batch, rate, clip, patience, average, ...) or an argument of the model (see jensen "
     "models NAME). May be repeated.",
 )
+@options.binarise
 @options.kinds
 @options.drop
 @options.context
@@ -69,6 +70,7 @@ def fit(
     overwrite: bool,
     device: str,
     settings: tuple[str, ...],
+    binarise: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
     context: tuple[str, ...],
@@ -94,7 +96,7 @@ def fit(
     plan = options.make_plan(steps, seconds, loop)
     folder = Path(out or f"runs/{model}-{base_name(rows)}")
     refuse_taken_folder(folder, overwrite or resume)
-    data = options.read_rows(rows, kinds, drop, context)
+    data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with nothing_halved(folder), open_progress(quiet) as progress:

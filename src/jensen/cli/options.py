@@ -73,6 +73,11 @@ context = click.option(
     help="What rows are conditioned on: a column (may be repeated), or a file with one class or vector a row, in the "
     "order of ROWS; of an example: label.",
 )
+binarise = click.option(
+    "--binarise",
+    metavar="dynamic|0.5",
+    help="Make bits of grey rows: draw them (afresh for every training batch), or cut at a share of the range.",
+)
 
 
 def seed(what: str) -> Callable[[Function], Function]:
@@ -80,13 +85,21 @@ def seed(what: str) -> Callable[[Function], Function]:
     return click.option("--seed", default=0, help=what)
 
 
-def read_rows(source: str, kinds: Sequence[str], drop: Sequence[str], context: Sequence[str] = ()) -> Rows:
+def read_rows(
+    source: str,
+    kinds: Sequence[str],
+    drop: Sequence[str],
+    binarise: str | None = None,
+    context: Sequence[str] = (),
+) -> Rows:
     """The rows of a source, split by the seed 0 whatever --seed says: all runs hold the same rows out."""
     import jensen
 
     warn_of_namesake(source)
     given = context[0] if len(context) == 1 else list(context) or None
-    return jensen.rows(source, kinds=parse_kinds(kinds), drop=drop, context=given)
+    return jensen.rows(
+        source, kinds=parse_kinds(kinds), drop=drop, binarise=parse_binarise(binarise), context=given
+    )
 
 
 def parse_context(texts: Sequence[str], names: Sequence[str]) -> Any:
@@ -118,6 +131,18 @@ def example_context(space: Space) -> str:
         return f"--context {shlex.quote(values[0])}"
     pairs = zip(context_names(space), values)
     return " ".join(f"--context {shlex.quote(f'{name}={value}')}" for name, value in pairs)
+
+
+def parse_binarise(text: str | None) -> str | float | None:
+    """A threshold where the text is a number, else the word as it is.
+
+    >>> parse_binarise("0.5"), parse_binarise("dynamic")
+    (0.5, 'dynamic')
+    """
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def warn_of_namesake(source: str) -> None:

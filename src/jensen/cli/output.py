@@ -72,7 +72,9 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
     given = f" given {', '.join(scores.how['context'])}" if scores.how.get("context") else ""
     lines = [("log-likelihood", f"{shown(mean)}, a {mean.measure}{given};{sure} {len(scores):,} rows")]
     if "bits_per_dim" in numbers:
-        lines.append(("cost", shown(numbers["bits_per_dim"])))
+        made = scores.how.get("binarisation")
+        of = f", of binarised rows ({made})" if made else ""
+        lines.append(("cost", f"{shown(numbers['bits_per_dim'])}{of}"))
     return lines
 
 

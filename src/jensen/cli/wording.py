@@ -23,6 +23,9 @@ _SAME = (
     (r"\bcontext=", "--context"),
     (r"\b(pass|with|leave|as) context\b", r"\1 --context"),
     (r"\bout of context\b", "out of --context"),
+    (r"\bbinarise='(\w+)'", r"--binarise \1"),
+    (r"\bbinarise=(?=[\d.])", "--binarise "),
+    (r"\bleave binarise out\b", "leave --binarise out"),
     (r"\bk=(\d+)", r"-k \1"),
 )
 _DROP = re.compile(r"\bdrop=(\[[^\]]*\]|'[^']*')")

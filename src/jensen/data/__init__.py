@@ -1,6 +1,7 @@
 """Data in: `rows` reads any source and splits it, `read` reads rows to score, `write` puts samples on disk."""
 
 from jensen.data.arraylike import ArrayLike
+from jensen.data.binarise import Bits
 from jensen.data.context import ContextRows, Contexts
 from jensen.data.examples import describe_examples
 from jensen.data.output import check_target, write
@@ -10,6 +11,7 @@ from jensen.data.stream import shards
 
 __all__ = [
     "ArrayLike",
+    "Bits",
     "ContextRows",
     "Contexts",
     "Rows",

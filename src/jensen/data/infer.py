@@ -140,7 +140,7 @@ def _as_told(kind: str, facts: Facts, what: str, name: str = "", array: bool = F
         raise DataError(
             f"{what} cannot be binary: expected exactly two values",
             f"got values from {facts.low:g} to {facts.high:g}",
-            "use levels or real",
+            "use levels or real, or make bits of grey rows with binarise='dynamic' or binarise=0.5",
         )
     if kind == "categorical":
         if facts.integers and facts.low >= 0 and facts.high < MOST_LEVELS:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.data.arraylike import Source
+from jensen.data.arraylike import OnDisk, Source
 from jensen.data.arrays import from_array, from_list, from_npy, from_npz, from_tensor
 from jensen.data.examples import EXAMPLES
 from jensen.data.idx import from_idx, is_idx
@@ -29,6 +29,8 @@ def open_source(source: Any, memory: int, row: tuple[int, ...] | None = None) ->
         return _open_path(Path(source), memory, row)
     if isinstance(source, np.ndarray):
         return from_array(source, row=row)
+    if isinstance(source, OnDisk):
+        return Source("rows", source)  # a part of Rows
     if isinstance(source, (list, tuple)):
         return from_list(source, row)
     module = type(source).__module__.split(".")[0]

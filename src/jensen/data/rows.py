@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import ArrayLike, Part, Source, chunks
+from jensen.data.binarise import are_bits, as_bits, binarised_space, check_binarise, check_grey, split_bits
 from jensen.data.context import ContextRows, context_names, split_contexts, take_context
 from jensen.data.examples import EXAMPLES, Example, load_example
 from jensen.data.infer import Kinds, array_space, table_space
@@ -40,7 +41,9 @@ class Rows:
 
     Each part is a NumPy array, or reads from disk as it is asked (`len`, `shape`, `dtype`, `[slice]`, `[sorted
     positions]`). `seed` and `hash` (of all rows before the split) repeat the split; `notes` are sentences on
-    what was inferred, moved or found. `context` is what each row is conditioned on, split alike.
+    what was inferred, moved or found. Of dynamic bits, `train` reads as one draw and offers the grey rows for fresh
+    ones; `hash` is that of the grey rows, and the space says how bits are made of them. `context` is
+    what each row is conditioned on, split alike.
     """
 
     name: str
@@ -92,6 +95,7 @@ def rows(
     space: Space | None = None,
     kinds: Kinds = None,
     drop: Sequence[str] = (),
+    binarise: str | float | None = None,
     split: Sequence[float] | None = None,
     seed: int = 0,
     memory: int = MEMORY,
@@ -105,8 +109,12 @@ def rows(
     space: the space the rows live in, when it is known; nothing is inferred then, and every row is checked.
     kinds: "real", "levels", "binary" or "categorical" for all columns, or by column name.
     drop: names of columns that are not part of a row, such as a label.
+    binarise: make bits of grey rows (levels, or real values from 0 to 1): "dynamic" draws them with the grey value as
+        the probability of a one, for training afresh in every batch, for validation and test rows once; a threshold
+        such as 0.5 is a share of the grey range. The space says which, and so does every score. A given space that
+        says it already is enough.
     split: three shares (default 0.7, 0.1, 0.2, or the example's own) or three counts. No part is empty.
-    seed: of the permutation that splits the rows.
+    seed: of the permutation that splits the rows, and of the one draw of dynamic bits.
     memory: NPY, Parquet and IDX files and folders of images above so many bytes stay on disk.
     name: what to call the rows; by default the name of the file or example.
     context: what rows are conditioned on: the name or names of columns, which then are no part of a row; or one value
@@ -121,8 +129,15 @@ def rows(
     (Space 2, real, density, (14, 2), (2, 2), (4, 2))
     """
     dropped = [drop] if isinstance(drop, str) else list(drop)
+    check_binarise(binarise)
     if isinstance(source, Rows):
-        return _as_they_are(source, space, kinds, dropped, context)
+        return _as_they_are(source, space, kinds, dropped, binarise, context)
+    if space is not None and space.binarisation is not None and binarise is not None:
+        raise UsageError(
+            "a given space already says how its bits are made",
+            f"got binarise={binarise!r} too",
+            "pass one of them",
+        )
     if memory < 1 or seed < 0:
         raise UsageError(
             "memory is a number of bytes above zero and seed is zero or more",
@@ -141,10 +156,15 @@ def rows(
         )
     known = space or (example.space if kinds is None else None)
     found, known, notes = _understand(opened, known, kinds, dropped)
+    if binarise is not None:
+        known, notes = binarised_space(known, found.values, binarise, seed)
     marks = fingerprint(found.values)
     parts = example.parts or split_rows(len(found.values), shares, seed)
     notes += _copies_note(marks.row_hashes, parts, len(found.values))
-    train, valid, test = (_take(found.values, part) for part in parts)
+    taken = [_take(found.values, part) for part in parts]
+    if known.binarisation is not None:
+        taken = split_bits(as_bits(found.values, known, marks.hash), parts, taken)
+    train, valid, test = taken
     contexts = split_contexts(given, parts)
     notes = (*found.notes, *notes, *(contexts.notes() if contexts else ()))
     return Rows(name or found.name, known, train, valid, test, seed, marks.hash, notes, contexts)
@@ -154,7 +174,8 @@ def read(source: Any, space: Space, *, drop: Sequence[str] = (), memory: int = M
     """Read all rows of a source, to be scored in a known space: (n, *space.shape), not split.
 
     Columns of a table are matched to those of the space by name, in any order, and texts become the codes
-    that the space's labels give them. Of Rows, the test rows are taken.
+    that the space's labels give them. Of Rows, the test rows are taken. In a binarised space grey rows become
+    bits in the same way (dynamic ones with the same seed, so that they repeat); rows of 0 and 1 alone are bits.
 
     Raises SpaceError for rows outside the space and for columns too many or too few, DataError for data that
     cannot be read and for unknown labels.
@@ -164,11 +185,15 @@ def read(source: Any, space: Space, *, drop: Sequence[str] = (), memory: int = M
     """
     dropped = [drop] if isinstance(drop, str) else list(drop)
     if isinstance(source, Rows):
-        return _as_they_are(source, space, None, dropped).test
+        same = source.space.binarised(None) == space.binarised(None)  # bits are bits, however they were made
+        return _as_they_are(source, source.space if same else space, None, dropped).test
     opened = _open(source, space, None, 0, memory).source
     if _count(opened) == 0:
         raise _empty()
-    return _understand(opened, space, None, dropped)[0].values
+    found, known, _ = _understand(opened, space, None, dropped)
+    return (
+        found.values if known.binarisation is None else as_bits(found.values, known, hash_rows(found.values))
+    )
 
 
 def check_rows(values: ArrayLike, space: Space) -> None:
@@ -213,6 +238,8 @@ def _understand(
         found = opened
     if min(found.values.shape) == 0:
         raise _empty()
+    if space is not None and space.binarisation is not None:
+        return found, *_bits_or_grey(found.values, space)
     if space is not None:
         check_rows(found.values, space)
         return found, space, ()
@@ -221,8 +248,23 @@ def _understand(
     return found, *array_space(found.values, kinds)
 
 
+def _bits_or_grey(values: ArrayLike, space: Space) -> tuple[Space, tuple[str, ...]]:
+    """A binarised space for grey rows; for bits, of which nobody knows how they were made, a plain one."""
+    space.check_shape(values.shape)
+    refuse_nonfinite(values)
+    if are_bits(values):
+        return space.binarised(None), ("the rows are bits already and are taken as they are",)
+    check_grey(values, space)
+    return space, ()
+
+
 def _as_they_are(
-    source: Rows, space: Space | None, kinds: Kinds, drop: list[str], context: Any = None
+    source: Rows,
+    space: Space | None,
+    kinds: Kinds,
+    drop: list[str],
+    binarise: str | float | None = None,
+    context: Any = None,
 ) -> Rows:
     if context is not None:
         raise UsageError(
@@ -230,9 +272,11 @@ def _as_they_are(
             "got context beside Rows",
             "pass it to jensen.rows(source, context=...)",
         )
-    if kinds is not None or drop:
+    if kinds is not None or drop or binarise is not None:
         raise UsageError(
-            "Rows are ready already", "got kinds or drop too", "pass them where the rows are made"
+            "Rows are ready already",
+            "got kinds, drop or binarise too",
+            "pass them where the rows are made",
         )
     if space is not None and space != source.space:
         raise SpaceError(

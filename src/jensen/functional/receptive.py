@@ -17,7 +17,7 @@ from torch import Tensor
 from jensen.errors import UsageError
 from jensen.functional.taint_study import Dependence, Forward, Study, fold_sites
 
-__all__ = ["Dependence", "dependence", "fold_sites", "receptive_field"]
+__all__ = ["Dependence", "dependence", "fold_sites", "output_index", "receptive_field"]
 
 Position = int | Sequence[int | slice | None]
 
@@ -48,7 +48,7 @@ def receptive_field(
     """
     study = Study(module, input_shape, dtype, example, bound)
     chosen = torch.zeros(study.output_shape, dtype=torch.bool)
-    chosen[_index(position, study.output_shape, study.input_shape)] = True
+    chosen[output_index(position, study.output_shape, study.input_shape)] = True
     chosen = chosen.flatten()
     found = study.run(lambda taint: taint[:, chosen].any(1, keepdim=True)).require()
     return np.asarray(found.view(study.input_shape).numpy())
@@ -79,8 +79,10 @@ def dependence(
     return Study(module, input_shape, dtype, example, bound).run(lambda taint: taint)
 
 
-def _index(position: Position, output: tuple[int, ...], given: tuple[int, ...]) -> tuple[int | slice, ...]:
-    """The position as a full index of one output row."""
+def output_index(
+    position: Position, output: tuple[int, ...], given: tuple[int, ...]
+) -> tuple[int | slice, ...]:
+    """The position as a full index of one `output` row, for an input row of shape `given`. Raises UsageError."""
     parts = _parts(position)
     missing = len(output) - len(parts)
     leading = len(parts) == 1 and len(output) == 2 and _sequence_first(output, given)

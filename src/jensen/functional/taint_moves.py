@@ -49,6 +49,7 @@ MOVES: dict[str, tuple[str, ...]] = {
     "index_copy": ("self", "source"),
     "index_put": ("self", "values"),
     "_unsafe_index_put": ("self", "values"),
+    "masked_scatter": ("self", "source"),
     "scatter": ("self", "src"),
     "embedding": ("weight",),
 }
@@ -153,6 +154,24 @@ def _first_axis(call: Call) -> int:
         return int(call["dim"]) % max(call["self"].value.ndim, 1)
     given = [i for i, index in enumerate(call["indices"]) if index is not None]
     return given[0] if given == list(range(given[0], given[-1] + 1)) else 0
+
+
+@rule("_embedding_bag", "_embedding_bag_forward_only")
+def bags(call: Call) -> list[Tensor | None]:
+    """A sum, mean or maximum of table rows: a bag depends on its own indices and weights, and on a varying table."""
+    if call["offsets"].taint is not None:
+        raise NotImplementedError("offsets depend on the input")
+    places = torch.arange(call["indices"].value.numel(), device=call.out.device)
+    bag = torch.searchsorted(call["offsets"].value.to(places.dtype), places, right=True) - 1
+    weights, out = call["per_sample_weights"], call.outs[0]
+    bits = call.bits(call["indices"])
+    if isinstance(weights, Traced):
+        bits = bits | call.bits(weights)
+    counts = torch.zeros(call.slots, len(out), device=out.device).index_add(1, bag, bits.float())
+    taint = counts.gt(0.5).unsqueeze(-1).expand(-1, *out.shape).clone()
+    if call["weight"].taint is not None:
+        taint |= call.fill(any_at_all(call["weight"].taint), out)
+    return [taint, *(call.fill(any_at_all(bits), other) for other in call.outs[1:])]
 
 
 @rule("scatter", "scatter_add", "scatter_reduce")

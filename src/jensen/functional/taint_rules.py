@@ -45,6 +45,14 @@ def pointwise(call: Call) -> Tensor:
     return result
 
 
+@rule("rrelu_with_noise")
+def random_slopes(call: Call) -> Tensor:
+    """Pointwise; the slopes it leaves in `noise` depend on the sign of the input."""
+    bits = call.bits(call["self"]).clone()
+    call.side = [(call["noise"].tensor, bits)]
+    return bits
+
+
 @rule("mul", "multiply", "logical_and", "bitwise_and", "__and__")
 def product(call: Call) -> Tensor:
     """A constant zero (or False) removes what it multiplies: this is how `weight * mask` is seen."""

@@ -65,6 +65,17 @@ def level(record: Record) -> str:
     return " and ".join(f"{100 * one:g}%" for one in sorted(set(found)))
 
 
+def binarised(record: Record) -> str:
+    """What bits/dim of binarised rows are bits of; empty for other rows."""
+    found = [
+        model["bits_per_dim"]["how"].get("binarisation")
+        for model in record["models"]
+        if model["bits_per_dim"]
+    ]
+    ways = list(dict.fromkeys(way for way in found if way))
+    return f"bits/dim of binarised rows ({'; '.join(ways)})" if ways else ""
+
+
 def _row(model: Record, measure: str) -> Row:
     score, bits, rate = model["log_likelihood"], model["bits_per_dim"], model["sample_rate"]
     why_no_rate = "not measured" if "sample" in model["abilities"] else "cannot sample"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jensen.report.numbers import aligned
-from jensen.report.ranking import Record, Row, legend, level, ranked
+from jensen.report.ranking import Record, Row, binarised, legend, level, ranked
 from jensen.report.words import order_line, split_orders
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def _notes(record: Record, rows: Sequence[Row]) -> list[str]:
     notes = [signs] if signs else []
     if level(record):
         notes.append(f"[..] {level(record)} intervals, rows like these, these weights")
+    if binarised(record):
+        notes.append(binarised(record))
     notes += [f"{row.name}: {row.why_not}" for row in rows if row.log_likelihood is None]
     notes += [f"{row.name}: its numbers are a {row.measure}" for row in rows if row.measure]
     return [_clean(note) for note in notes]

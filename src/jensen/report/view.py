@@ -6,17 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jensen.report.fields import draw_fields
 from jensen.report.numbers import PRETTY, plain, show
 from jensen.report.pictures import Pictures
 from jensen.report.plot_scores import drawn_scores, plot_scores
 from jensen.report.plot_training import plot_training
-from jensen.report.ranking import legend, level, ranked
+from jensen.report.ranking import binarised, legend, level, ranked
 from jensen.report.samples import draw_samples
 from jensen.report.svg import SERIES
-from jensen.report.words import listing, split_orders, summary, sure, undecided_reason
+from jensen.report.words import VERDICTS, listing, split_orders, summary, sure, undecided_reason
 
 Record = Mapping[str, Any]
-VERDICTS = {True: ("holds", "✓"), False: ("fails", "✗"), None: ("not proven", "?")}
 
 
 def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
@@ -25,17 +25,22 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
     numbered = {model["name"]: place for place, model in enumerate(record["models"])}
     places = {row.name: numbered[row.name] for row in rows}  # best first, each with its colour
     return {
-        "record": record,
         "summary": summary(record),
         "places": places,
         "colours": SERIES,
-        "table": {"rows": rows, "legend": _legend(record), "level": level(record)},
+        "table": {
+            "rows": rows,
+            "legend": _legend(record),
+            "level": level(record),
+            "binarised": binarised(record),
+        },
         "scores": _scores(record),
         "orders": _orders(record),
         "drawn": draw_samples(pictures, places),
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
         "training": _training(record, places),
         "audit": _audit(record, list(places)),
+        "fields": draw_fields(record, places),
         "run": _run(record),
         "listing": listing,
     }
