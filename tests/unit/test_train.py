@@ -318,9 +318,9 @@ def test_batches_from_a_later_step_are_the_tail_of_all_batches(wrap, monkeypatch
     rows = np.arange(730).reshape(-1, 1)
     feed = Feed(wrap(rows), Integers(Space.levels(1, 730)), 10, 3, torch.device("cpu"), torch.float32)
     source = feed.batches()
-    whole = [next(source) for _ in range(200)]
+    whole = [next(source)[0] for _ in range(200)]
     later = feed.batches(150)
-    assert all(torch.equal(next(later), batch) for batch in whole[150:])
+    assert all(torch.equal(next(later)[0], batch) for batch in whole[150:])
     # a shard on disk leaves out less than a batch of its rows: 73 batches in memory, at least 65 from 8 shards
     epoch = torch.cat(whole[:65]).flatten()
     assert len(epoch.unique()) == len(epoch)
@@ -334,7 +334,7 @@ def test_every_batch_has_noise_of_its_own() -> None:
         np.zeros((8, 2), np.int64), Dequantise(Space.levels(2, 3)), 8, 0, torch.device("cpu"), torch.float32
     )
     source = feed.batches()
-    first, second = next(source), next(source)
+    first, second = next(source)[0], next(source)[0]
     assert len(torch.cat([first, second]).unique()) == 32
 
 
