@@ -232,10 +232,9 @@ def line_up(rows: Rows) -> list[str]:
     names = ["independent"]
     if kind in ("real", "levels", "binary"):
         names.append("mixture")
-    if kind != "real":
-        names.append("made")
-        if rows.space.is_image:
-            names.append("pixelcnn")
+    names.append("made")
+    if kind != "real" and rows.space.is_image:
+        names.append("pixelcnn")
     if rows.context is not None:
         names = [name for name in names if model_class(name).takes_context]
         if not names:

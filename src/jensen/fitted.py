@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jensen.autoregressive import Autoregressive
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
 from jensen.context import ContextCodec, contexts_to_sample, rows_alone, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
-from jensen.errors import DataError, JensenError, OutputError, UsageError
+from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
 from jensen.models import catalogue_name, model_class
 from jensen.quantity import Scores
@@ -76,6 +77,8 @@ class Fitted:
         seed: int | None = None,
         context: Any = None,
         *,
+        temperature: float = 1.0,
+        sampler: str = "auto",
         batch: int = 256,
         watch: Callable[[int], None] | None = None,
     ) -> NDArray[Any]:
@@ -85,7 +88,10 @@ class Fitted:
         the ends, and `score` is a lower bound on the mass that this gives.
 
         The same seed gives the same rows on the same device; None draws a fresh one. `context`: for a conditional
-        model one class or vector for all rows, or n of them. Raises Cannot when the model does not sample. `watch` is told how many rows are done.
+        model one class or vector for all rows, or n of them. Autoregressive models alone take a `temperature` (below 1
+        sharpens every site given the earlier ones: such rows do NOT follow `score`) and a `sampler` ("naive" makes a full
+        pass a site, for checks; all give the same rows). Raises Cannot when the model does not sample, or not so.
+        `watch` is told how many rows are done.
         """
         if n < 1 or int(n) != n or batch < 1:
             raise UsageError(
@@ -93,6 +99,15 @@ class Fitted:
             )
         if Can.SAMPLE not in self.can:
             raise self.model.cannot(Can.SAMPLE)
+        how: dict[str, Any] = {"temperature": temperature, "sampler": sampler}
+        if (temperature, sampler) == (1, "auto"):
+            how = {}
+        elif not isinstance(self.model, Autoregressive):
+            raise Cannot(
+                "only autoregressive models have a temperature and samplers to choose from",
+                f"got {', '.join(f'{key}={value}' for key, value in how.items())} for {self.name}",
+                "leave them out, or fit made, pixelcnn, gated-pixelcnn or transformer",
+            )
         given = contexts_to_sample(self.context_codec, self.name, context, n)
         generator = torch.Generator()
         generator.seed() if seed is None else generator.manual_seed(seed)
@@ -100,7 +115,7 @@ class Fitted:
         parts = []
         for start in range(0, n, batch):
             c = self._encoded(given, slice(start, start + batch))
-            z = self.model.sample(min(batch, n - start), c, generator=generator)
+            z = self.model.sample(min(batch, n - start), c, generator=generator, **how)
             # float64: a column far from zero (a time in seconds) has values that float32 cannot tell apart
             z = z.cpu().double() if z.is_floating_point() else z.cpu()
             parts.append(self.codec.decode(z).numpy())
