@@ -16,8 +16,8 @@ from torch import Tensor
 from jensen.autoregressive import Autoregressive
 from jensen.codec import Codec, as_tensor
 from jensen.data import hash_rows
-from jensen.data.gaps import read_gaps
-from jensen.errors import Cannot, JensenWarning, SpaceError, UsageError
+from jensen.data.gaps import read_gaps, refuse_gaps
+from jensen.errors import Cannot, JensenWarning, UsageError
 from jensen.functional.ancestral import uniforms
 from jensen.functional.particles import log_mean_exp
 from jensen.model import Model, abilities
@@ -141,15 +141,8 @@ def _rows_and_mask(rows: Any, missing: Any, space: Space) -> tuple[NDArray[Any],
     shared = None if missing is None else _mask(missing)
     values, gaps = read_gaps(rows, space, shared)
     mask = gaps if shared is None else np.broadcast_to(shared, values.shape).copy()
-    if shared is not None and gaps.any():
-        row, *site = np.argwhere(gaps)[0].tolist()
-        name = space.column(site[0]).name if not space.is_image else ""
-        where = f"column {name!r}" if name else "site " + ",".join(map(str, site))
-        raise SpaceError(
-            "an observed site needs a value",
-            f"row {row}, {where} holds none",
-            "mark it as missing, or fill it",
-        )
+    if shared is not None:
+        refuse_gaps(gaps, space)
     if not mask.any():
         given = "a mask without True" if shared is not None else "rows without a gap"
         raise UsageError("there is nothing to draw", f"got {given}", "mark the sites to be drawn as missing")
@@ -266,7 +259,7 @@ def _scores(
     counts = np.unique((~mask).reshape(len(mask), -1).sum(1))
     dims = int(counts[0]) if len(counts) == 1 else space.dims
     n, particles, seed = made
-    how = {"of": "observed sites", "n": n, "particles": particles, "seed": seed}
+    how = {"of": "observed sites", "completions": n, "particles": particles, "seed": seed}
     kind = Kind.EXACT if exact.all() else Kind.LOWER
     return Scores(values, kind, space.measure, max(dims, 1), hash_rows(rows), how=how)
 

@@ -63,7 +63,7 @@ def score(
     fitted = jensen.load(run)
     settle_threads(threads, fitted.space)
     options.warn_of_namesake(rows)
-    values, part = _chosen(fitted, rows, drop, everything)
+    values, part = chosen(fitted, rows, drop, everything)
     with open_progress(quiet) as progress:
         scores = fitted.score(values, k, seed=seed, watch=progress.count(f"scoring {rows}", len(values)))
     if out is not None:
@@ -72,18 +72,18 @@ def score(
         facts = {"run": run, "model": fitted.name, "rows": rows, "part": part, "n": len(scores), "out": out}
         emit({**facts, **score_document(scores)})
     else:
-        click.echo(f"{click.style(fitted.name, bold=True)} on {_SAYS[part].format(rows=rows, n=len(scores))}")
+        click.echo(f"{click.style(fitted.name, bold=True)} on {SAYS[part].format(rows=rows, n=len(scores))}")
         pairs([*score_lines(scores), *([("scores", out)] if out else [])])
 
 
-_SAYS = {
+SAYS = {
     "held-out": "the held-out part of {rows}, {n:,} rows that it was not fitted to (--all: every row)",
     "all": "all {n:,} rows of {rows}, most of which it was fitted to",
     "new": "all {n:,} rows of {rows}",
 }
 
 
-def _chosen(fitted: Fitted, source: str, drop: tuple[str, ...], everything: bool) -> tuple[Any, str]:
+def chosen(fitted: Fitted, source: str, drop: tuple[str, ...], everything: bool) -> tuple[Any, str]:
     """The rows to score, and which part of the source they are: held-out, all (of known rows) or new."""
     import jensen
     from jensen.data import Bits, hash_rows, read

@@ -51,6 +51,19 @@ def read_gaps(
     return np.asarray(read(values, space)[:]), gaps
 
 
+def refuse_gaps(gaps: NDArray[np.bool_], space: Space) -> None:
+    """Raise SpaceError naming the first of the gaps (n, *shape) of observed sites."""
+    if gaps.any():
+        row, *site = np.argwhere(gaps)[0].tolist()
+        name = "" if space.is_image else space.column(site[0]).name
+        where = f"column {name!r}" if name else "site " + ",".join(map(str, site))
+        raise SpaceError(
+            "an observed site needs a value",
+            f"row {row}, {where} holds none",
+            "mark it as missing, or fill it",
+        )
+
+
 def _opened(source: Any, space: Space, drop: Sequence[str]) -> tuple[ArrayLike, NDArray[np.bool_]]:
     """The rows unchecked, and the gaps that are known before the numbers are."""
     if isinstance(source, Rows) or (isinstance(source, str) and source in EXAMPLES):
