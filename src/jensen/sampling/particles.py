@@ -33,7 +33,7 @@ class ParticleWalk(Walk):
     A sequential Monte Carlo sampler whose proposal is the model itself (Doucet & Johansen 2009, section 4):
     1. a missing site is drawn from p(x_i | earlier sites); an observed one takes its given value, and multiplies the
        particle's weight by p(x_i | earlier sites). So drawn rows times weights stand for p(missing, observed).
-    2. A system whose effective sample size falls below k/2 draws its particles anew by weight (`survivors`), all of
+    2. A system whose effective sample size falls below `least` * k draws its particles anew by weight (`survivors`), all of
        the mean weight then: the mean weight stays an unbiased estimate of p(observed), whatever the number of sites.
     3. At the end one particle is drawn by weight. Its law tends to p(missing | observed) as k grows; where all observed
        sites come before the missing ones every weight in a system is the same, and it is exact for any k.
@@ -42,6 +42,9 @@ class ParticleWalk(Walk):
     one uniform number a particle and site. v (g, d + 1): one a system and site, for drawing anew after that site, and
     one for the choice at the end. Each is used once at most: the result follows from u and v.
     """
+
+    least: float = 0.5
+    """A system draws anew below this share of its particles."""
 
     def __init__(self, law: SiteLaw, given: Tensor, missing: Tensor, u: Tensor, v: Tensor) -> None:
         super().__init__(law.sample, u, given.dtype)
@@ -83,7 +86,7 @@ class ParticleWalk(Walk):
     def _draw_anew(self, v: Tensor) -> None:
         """Set the survivors, where a system needs it."""
         ess = effective_sample_size(self.log_weight)
-        low = ess < self.particles / 2
+        low = ess < self.least * self.particles
         if self.particles == 1 or not low.any():
             return
         places = torch.arange(self.systems * self.particles, device=v.device).view_as(self.log_weight)
