@@ -189,6 +189,14 @@ def test_the_mean_weight_is_unbiased_and_its_log_a_lower_bound_that_rises(name: 
     assert means[2] > one.log_observed - 0.1
 
 
+@pytest.mark.parametrize("name", ["gated-pixelcnn", "pixelcnn"])
+def test_drawing_anew_at_every_chance_leaves_the_mean_weight_unbiased(name: str) -> None:
+    one, systems = case(name, (1, 3, 5, 7, 8)), 4000
+    log_observed = walked(strong(name), one, systems, 3, least=0.999).choose().log_observed
+    ratio = (log_observed - one.log_observed).exp()
+    assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / systems**0.5
+
+
 @pytest.mark.parametrize("name", ["made", "gated-pixelcnn", "pixelcnn"])
 def test_the_effective_sample_size_tells_the_variance_of_the_estimate(name: str) -> None:
     one, k = case(name, (1, 5, 7)), 64
