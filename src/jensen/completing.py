@@ -21,7 +21,7 @@ from jensen.errors import Cannot, JensenWarning, UsageError
 from jensen.functional.ancestral import uniforms
 from jensen.functional.particles import log_mean_exp
 from jensen.model import Model, abilities
-from jensen.quantity import Kind, Scores
+from jensen.quantity import Kind, Quantity, Scores
 from jensen.sampling.particles import Chosen, ParticleWalk
 from jensen.scoring import on_device, place
 from jensen.space import Space
@@ -66,7 +66,12 @@ class Completion:
         drawn = self.missing.reshape(m, -1).sum(1)
         sites = f"{drawn.min():,}" if drawn.min() == drawn.max() else f"{drawn.min():,} to {drawn.max():,}"
         lines = [f"{n:,} x {m:,} rows, {sites} of {self.missing[0].size:,} sites drawn"]
-        lines.append(f"log p(observed) a row: {self.log_observed.mean()}")
+        scores = self.log_observed
+        # one row has no interval over rows
+        mean = (
+            scores.mean() if m > 1 else Quantity(float(scores.values[0]), scores.kind, "nats", scores.measure)
+        )
+        lines.append(f"log p(observed){' a row' if m > 1 else ''}: {mean}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def __repr__(self) -> str:
