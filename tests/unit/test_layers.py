@@ -26,7 +26,7 @@ LAYERS: list[list[set[str]]] = [
         {"metrics"},
         {"checks"},
     ],
-    [{"fitted", "fitting", "conditioning", "card"}],
+    [{"fitted", "fitting", "conditioning", "card", "completing"}],
     [{"comparison", "auditing", "links", "adapt", "course"}],
     [{"report", "cli", "__main__"}],
 ]

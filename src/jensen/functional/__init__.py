@@ -5,7 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["ancestral", "enumerate", "intervals", "inversion", "jacobian", "masks", "receptive", "schedule"]
+__all__ = [
+    "ancestral",
+    "enumerate",
+    "intervals",
+    "inversion",
+    "jacobian",
+    "masks",
+    "particles",
+    "receptive",
+    "schedule",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
