@@ -34,7 +34,7 @@ BITS = Space.binary((1, 3, 3))
 COLOUR = Space.levels((3, 1, 2), 2)
 HYPER = {
     "made": {"hidden": (24, 24), "order": "random"},
-    "pixelcnn": {"channels": 12, "layers": 1, "kernel": 5},
+    "pixelcnn": {"channels": 12, "layers": 1, "kernel": 3},
     "gated-pixelcnn": {"channels": 9, "layers": 1, "kernel": 3},
     "transformer": {"width": 16, "layers": 2, "heads": 2, "dropout": 0.0, "order": "random"},
 }
