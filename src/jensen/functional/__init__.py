@@ -5,7 +5,21 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["ancestral", "enumerate", "intervals", "inversion", "jacobian", "masks", "receptive", "schedule"]
+__all__ = [
+    "affine",
+    "ancestral",
+    "enumerate",
+    "intervals",
+    "inversion",
+    "jacobian",
+    "masks",
+    "planar",
+    "radial",
+    "receptive",
+    "schedule",
+    "spline",
+    "sylvester",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
