@@ -6,15 +6,25 @@ from importlib import import_module
 from types import ModuleType
 
 __all__ = [
+    "affine",
     "ancestral",
     "enumerate",
     "intervals",
     "inversion",
     "jacobian",
     "masks",
+<<<<<<< HEAD
     "particles",
     "receptive",
     "schedule",
+=======
+    "planar",
+    "radial",
+    "receptive",
+    "schedule",
+    "spline",
+    "sylvester",
+>>>>>>> spline
 ]
 
 
