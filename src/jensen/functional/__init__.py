@@ -6,25 +6,16 @@ from importlib import import_module
 from types import ModuleType
 
 __all__ = [
-    "affine",
     "ancestral",
     "enumerate",
     "intervals",
     "inversion",
     "jacobian",
     "masks",
-<<<<<<< HEAD
     "particles",
     "receptive",
     "schedule",
-=======
-    "planar",
-    "radial",
-    "receptive",
-    "schedule",
     "spline",
-    "sylvester",
->>>>>>> spline
 ]
 
 
