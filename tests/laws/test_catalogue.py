@@ -38,6 +38,9 @@ HYPER: dict[str, dict[str, Any]] = {
     "gated-pixelcnn": {"channels": 9, "layers": 1, "kernel": 3},
     "transformer": {"width": 16, "layers": 2, "heads": 2, "dropout": 0.0},
     "mixture": {"components": 3},
+    "realnvp": {"transforms": 2, "hidden": (16,)},
+    "maf": {"transforms": 2, "hidden": (16,)},
+    "spline-flow": {"transforms": 2, "hidden": (16,), "bins": 5},
 }
 
 

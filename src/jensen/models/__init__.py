@@ -15,6 +15,9 @@ CATALOGUE: dict[str, str] = {
     "pixelcnn": "jensen.models.pixelcnn:PixelCNN",
     "gated-pixelcnn": "jensen.models.gated_pixelcnn:GatedPixelCNN",
     "transformer": "jensen.models.transformer:Transformer",
+    "realnvp": "jensen.models.realnvp:RealNVP",
+    "maf": "jensen.models.maf:MAF",
+    "spline-flow": "jensen.models.spline_flow:SplineFlow",
 }
 
 

@@ -1,0 +1,23 @@
+"""Invertible maps, one a file. Rows are columns here: x (d, n), so that a feature is contiguous."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Transform(nn.Module):
+    """An invertible map between a data side x (d, n) and a base side z (d, n), given context features c (size, n).
+
+    `encode` goes to the base, `decode` to the data; each returns log|det| of its own Jacobian, (n,), nats. A leaf says
+    which of them are `closed`: one pass, with gradients. The other takes a pass a feature, or a root.
+    """
+
+    closed: frozenset[str] = frozenset({"encode", "decode"})
+
+    def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x -> z and log|det dz/dx|."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z -> x and log|det dx/dz|."""
+        raise NotImplementedError
