@@ -169,7 +169,7 @@ def _integral(model: Any, rows: Tensor | None, seed: int, prefix: str) -> Verdic
     centre, scale = quadrature.centre_and_scale(near.flatten(1).cpu())
     with torch.no_grad():
         highest = float(log_prob(near).max())
-    for points in (201, 401, 801) if model.space.dims == 2 else (1001, 8001):
+    for points in (201, 401, 801, 1601) if model.space.dims == 2 else (1001, 8001):
         found = quadrature.total_mass(log_prob, centre, scale, points)
         # a peak between the grid's points would be missed by both sums: some sample lies higher than the grid then
         if found.error <= DENSITY and highest <= found.peak + 1:

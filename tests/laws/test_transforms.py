@@ -1,0 +1,168 @@
+"""Every invertible map is what it says: its log-determinant is that of its Jacobian, and both ways undo each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jensen.errors import Cannot, SpaceError, UsageError
+from jensen.model import Can
+from jensen.models.maf import MAF
+from jensen.models.realnvp import RealNVP
+from jensen.models.spline_flow import SplineFlow
+from jensen.nn.elementwise import affine_map, spline_map
+from jensen.space import Column, Space
+from jensen.transforms import Transform
+from jensen.transforms.autoregressive import AutoregressiveMap
+from jensen.transforms.coupling import Coupling
+from jensen.transforms.linear import LULinear
+from jensen.transforms.permutation import Permutation
+
+D, N, C = 5, 7, 3
+
+MAPS: dict[str, Callable[[], Transform]] = {
+    "affine coupling": lambda: Coupling(D, affine_map(), (8, 8), context=C),
+    "affine coupling, flipped": lambda: Coupling(D, affine_map(), (8,), context=C, flip=True),
+    "spline coupling": lambda: Coupling(D, spline_map(5, 2.0), (8,), context=C),
+    "coupling without hidden layers": lambda: Coupling(D, affine_map(), (), context=C),
+    "affine autoregressive": lambda: AutoregressiveMap(D, affine_map(), (9, 8), context=C),
+    "spline autoregressive": lambda: AutoregressiveMap(D, spline_map(5, 2.0), (9,), context=C),
+    "autoregressive, fewer units than features": lambda: AutoregressiveMap(D, affine_map(), (2,), context=C),
+    "reversal": lambda: Permutation(D),
+    "permutation": lambda: Permutation(D, seed=3),
+    "linear": lambda: LULinear(D),
+}
+
+
+def strong(build: Callable[[], nn.Module]) -> nn.Module:
+    """In float64, with weights that matter: as built a map is close to the identity, and a wrong one would pass."""
+    torch.manual_seed(0)
+    built = build().double().eval()
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.add_(0.4 * torch.randn_like(parameter))
+    return built
+
+
+@pytest.fixture(params=MAPS.values(), ids=MAPS.keys())
+def one(request: pytest.FixtureRequest) -> Transform:
+    built = strong(request.param)
+    assert isinstance(built, Transform)
+    return built
+
+
+def columns(scale: float = 1.5) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    x = scale * torch.randn(D, N, generator=generator, dtype=torch.float64)
+    return x, torch.randn(C, N, generator=generator, dtype=torch.float64)
+
+
+def jacobian_log_det(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """log|det| of the Jacobian of each column by D backward passes, (n,)."""
+    x = x.clone().requires_grad_()
+    y = function(x)
+    rows = [torch.autograd.grad(y[i].sum(), x, retain_graph=True)[0] for i in range(len(y))]
+    return torch.linalg.slogdet(torch.stack(rows).permute(2, 0, 1)).logabsdet
+
+
+def test_encode_states_the_log_determinant_of_its_jacobian(one: Transform) -> None:
+    x, c = columns()
+    found = jacobian_log_det(lambda value: one.encode(value, c)[0], x)
+    torch.testing.assert_close(one.encode(x, c)[1].detach(), found, rtol=1e-10, atol=1e-10)
+
+
+def test_decode_undoes_encode_and_its_log_determinant(one: Transform) -> None:
+    for scale in (0.3, 1.5, 6.0):
+        x, c = columns(scale)
+        z, log_det = one.encode(x, c)
+        back, log_back = one.decode(z, c)
+        torch.testing.assert_close(back, x, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(log_back, -log_det, rtol=1e-9, atol=1e-9)
+        there, _ = one.encode(one.decode(x, c)[0], c)
+        torch.testing.assert_close(there, x, rtol=1e-9, atol=1e-9)
+
+
+def test_a_closed_decode_carries_the_gradient_of_its_jacobian(one: Transform) -> None:
+    x, c = columns()
+    if "decode" not in one.closed:
+        assert not one.decode(x.requires_grad_(), c)[0].requires_grad
+        return
+    found = jacobian_log_det(lambda value: one.decode(value, c)[0], x)
+    torch.testing.assert_close(one.decode(x, c)[1].detach(), found, rtol=1e-10, atol=1e-10)
+
+
+FLOWS: dict[str, Callable[[Space, Space | None], RealNVP | MAF | SplineFlow]] = {
+    "realnvp": lambda space, context: RealNVP(space, 3, (8,), context=context),
+    "maf": lambda space, context: MAF(space, 3, (8,), context=context),
+    "coupled splines": lambda space, context: SplineFlow(space, 3, (8,), bins=5, context=context),
+    "autoregressive splines": lambda space, context: SplineFlow(
+        space, 3, (8,), coupling=False, bins=5, context=context
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_flow_is_its_maps_both_ways(name: str, conditional: bool) -> None:
+    """Rows to base and back; the density by change of variables from the Jacobian of the whole."""
+    context = Space((2,), (Column("categorical", 3), Column("real"))) if conditional else None
+    flow = strong(lambda: FLOWS[name](Space.real((1, 2, 2)), context))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(N, 1, 2, 2, generator=generator, dtype=torch.float64)
+    c = None
+    if conditional:
+        classes = torch.randint(3, (N, 1), generator=generator).double()
+        c = torch.cat([classes, torch.randn(N, 1, generator=generator, dtype=torch.float64)], 1)
+    z, log_det = flow.encode(x, c)
+    back, log_back = flow.decode(z, c)
+    # three splines with slopes down to 1e-3 stretch a rounding of 1e-16 by up to 1e9
+    torch.testing.assert_close(back, x, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(log_back, -log_det, rtol=1e-6, atol=1e-6)
+    whole = jacobian_log_det(lambda value: flow.encode(value.T.reshape(x.shape), c)[0], x.flatten(1).T)
+    normal = torch.distributions.Normal(0.0, 1.0).log_prob(z.detach()).sum(0)
+    torch.testing.assert_close(flow.log_prob(x, c).detach(), normal + whole, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_new_flow_is_nearly_a_standard_normal(name: str) -> None:
+    torch.manual_seed(0)
+    flow = FLOWS[name](Space.real(4), None)
+    x = torch.randn(500, 4, generator=torch.Generator().manual_seed(1))
+    normal = torch.distributions.Normal(0.0, 1.0).log_prob(x).sum(1)
+    with torch.no_grad():
+        assert float((flow.log_prob(x) - normal).abs().mean()) < 0.2
+
+
+def test_which_way_is_cheap_is_declared() -> None:
+    space = Space.real(3)
+    coupled, autoregressive = SplineFlow(space), SplineFlow(space, coupling=False)
+    assert Can.SAMPLE_WITH_LOG_PROB in coupled.can and Can.SAMPLE_WITH_LOG_PROB not in autoregressive.can
+    with pytest.raises(Cannot):
+        autoregressive.sample_with_log_prob(2)
+    x, log_q = coupled.sample_with_log_prob(6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(coupled.log_prob(x), log_q, rtol=1e-4, atol=1e-4)
+
+
+def test_no_gradient_is_nan_far_beyond_the_bound() -> None:
+    flow = SplineFlow(Space.real(3))
+    x = torch.tensor([[1e4, -1e4, 0.0], [5.0, -5.0, 1e-30]], requires_grad=True)
+    flow.log_prob(x).sum().backward()
+    gradients = [x.grad, *(parameter.grad for parameter in flow.parameters())]
+    assert all(g is None or bool(g.isfinite().all()) for g in gradients)
+
+
+def test_bad_arguments_say_what_to_do() -> None:
+    for build in (
+        lambda: RealNVP(Space.real(1)),
+        lambda: MAF(Space.real(2), 0),
+        lambda: RealNVP(Space.real(2), 0),
+        lambda: SplineFlow(Space.real(2), bins=1),
+        lambda: SplineFlow(Space.real(2), bound=0.0),
+        lambda: MAF(Space.real(2), hidden=(0,)),
+    ):
+        with pytest.raises((UsageError, SpaceError)) as caught:
+            build()
+        assert caught.value.given and caught.value.do
