@@ -19,6 +19,7 @@ __all__ = [
     "schedule",
     "spline",
     "sylvester",
+    "tanh_root",
 ]
 
 
