@@ -17,6 +17,8 @@ __all__ = [
     "receptive",
     "schedule",
     "spline",
+    "sylvester",
+    "tanh_root",
 ]
 
 

@@ -12,7 +12,7 @@ LIMIT = 6.9
 
 
 def bounded(logit: Tensor, limit: float = LIMIT) -> Tensor:
-    """l / (1 + |l| / limit), in (-limit, limit): slope 1 at 0, and unlike a clamp it has a gradient everywhere.
+    """l / (1 + |l| / limit), in (-limit, limit): slope 1 at 0, and unlike a clamp it has a gradient beyond.
 
     >>> bounded(torch.tensor([0.0, 6.9, -1e9]))
     tensor([ 0.0000,  3.4500, -6.9000])
