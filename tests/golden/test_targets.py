@@ -88,10 +88,10 @@ def test_log_z_and_moments_are_those_of_quadrature_over_the_plane(name: str) -> 
 
 @pytest.mark.parametrize("count, width", [(1, 1.0), (2, 0.4), (4, 0.05)])
 def test_log_z_of_rings_counts_the_radius_that_cannot_be_negative(count: int, width: float) -> None:
-    total = sum(
-        quad(lambda r: r * math.exp(-(((r - k) / width) ** 2) / 2), 0, 20, points=[k], limit=200)[0]
-        for k in range(1, count + 1)
-    )
+    def density(r: float, radius: int) -> float:
+        return r * math.exp(-(((r - radius) / width) ** 2) / 2)
+
+    total = sum(quad(density, 0, 20, args=(k,), points=[k], limit=200)[0] for k in range(1, count + 1))
     assert target("rings", count=count, width=width).log_z == pytest.approx(
         math.log(2 * math.pi * total), abs=1e-9
     )
