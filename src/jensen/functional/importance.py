@@ -24,7 +24,7 @@ PRIOR_WEIGHT, PRIOR_SHAPE = 10, 0.5
 
 
 class Tail(NamedTuple):
-    """The upper tail of n values: values^(1/k) has about no mean. `k` is None where the tail has under 5 values.
+    """The upper tail of n values: P(X > x) falls like x^(-1/k). `k` is None where the tail has under 5 values.
 
     k < 0.5: finite variance; k < 1: finite mean. -inf: no tail, the largest values are equal; inf: so few values carry
     the sum that no law can be fitted. `threshold` is the largest k at which n values are enough.
