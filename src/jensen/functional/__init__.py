@@ -7,7 +7,11 @@ from types import ModuleType
 
 __all__ = [
     "ancestral",
+    "divergence",
+    "divergence_terms",
     "enumerate",
+    "evidence",
+    "importance",
     "intervals",
     "inversion",
     "jacobian",
