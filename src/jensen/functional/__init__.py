@@ -8,7 +8,11 @@ from types import ModuleType
 __all__ = [
     "affine",
     "ancestral",
+    "divergence",
+    "divergence_terms",
     "enumerate",
+    "evidence",
+    "importance",
     "intervals",
     "inversion",
     "jacobian",
