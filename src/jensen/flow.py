@@ -24,6 +24,7 @@ class Flow(Model):
 
     accepts: ClassVar[frozenset[str]] = frozenset({"real"})
     takes_context: ClassVar[bool] = True
+    """A leaf whose maps are the same for every row says False."""
 
     def __init__(self, space: Space, context: Space | None = None) -> None:
         super().__init__(space, context)

@@ -39,6 +39,7 @@ HYPER: dict[str, dict[str, Any]] = {
     "transformer": {"width": 16, "layers": 2, "heads": 2, "dropout": 0.0},
     "mixture": {"components": 3},
     "realnvp": {"transforms": 2, "hidden": (16,)},
+    "planar-flow": {"transforms": 4},
     "maf": {"transforms": 2, "hidden": (16,)},
     "spline-flow": {"transforms": 2, "hidden": (16,), "bins": 5},
 }
