@@ -24,6 +24,7 @@ from jensen.model import Can, Model
 from jensen.models.independent import Independent
 from jensen.models.made import MADE
 from jensen.models.pixelcnn import PixelCNN
+from jensen.models.spline_flow import SplineFlow
 from jensen.nn.masked import MaskedConv2d
 from jensen.space import Space
 
@@ -282,6 +283,35 @@ def test_a_site_density_that_does_not_integrate_to_one_is_found() -> None:
     assert holds("mass_sums", model)
     model.head = Generous(model.space)
     assert holds("mass_sums", model) is False
+
+
+# --- flows -----------------------------------------------------------------------------------------------------------
+
+
+class Careless(SplineFlow):
+    """States a log-determinant that is wrong by a thousandth of a nat where the first column is positive."""
+
+    def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z, log_det = super().encode(x, c)
+        return z, log_det + 1e-3 * (x[:, 0] > 0)
+
+
+class Lossy(SplineFlow):
+    """Decodes with an offset of a thousandth."""
+
+    def decode(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x, log_det = super().decode(z, c)
+        return x + 1e-3, log_det
+
+
+def test_a_log_determinant_wrong_by_a_thousandth_is_found() -> None:
+    flow = _strong(lambda: SplineFlow(Space.real(3), 2, (8,)))
+    assert holds("log_det", flow) and holds("round_trip", flow)
+    assert holds("log_det", _strong(lambda: Careless(Space.real(3), 2, (8,)))) is False
+
+
+def test_a_way_back_that_misses_is_found() -> None:
+    assert holds("round_trip", _strong(lambda: Lossy(Space.real(3), 2, (8,)))) is False
 
 
 # --- rows_independent ------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ CHECKS: dict[str, str] = {
     "no_leak": "jensen.checks.no_leak:check",
     "mass_sums": "jensen.checks.mass_sums:check",
     "sampler_matches_log_prob": "jensen.checks.sampler_matches_log_prob:check",
+    "log_det": "jensen.checks.log_det:check",
+    "round_trip": "jensen.checks.round_trip:check",
     "rows_independent": "jensen.checks.rows_independent:check",
     "declared_abilities": "jensen.checks.declared_abilities:check",
     "save_load_same": "jensen.checks.save_load_same:check",
