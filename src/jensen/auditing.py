@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from jensen.checks import check_names, run
+from jensen.checks.fixed import first_context, fixed, fixed_at
 from jensen.checks.subject import Bare, device_of, float_type
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
@@ -44,8 +46,9 @@ def audit(
     `checks`: some names only.
 
     Everything runs in eval mode; the modes of all submodules, buffers and torch's random state are as before afterwards.
-    A check that does not apply, or that itself breaks, gives a verdict of None that says so. Raises UsageError for
-    unknown names and a bare module without a shape.
+    A check that does not apply, or that itself breaks, gives a verdict of None that says so. A conditional model is
+    looked at under one context, the first of the rows' own or else the first class and the mean, as its evidence says.
+    Raises UsageError for unknown names and a bare module without a shape.
 
     >>> from torch import nn
     >>> blur = nn.Conv2d(1, 1, 3, padding=1)
@@ -58,7 +61,26 @@ def audit(
     for name in names:
         with no_trace(module, seed):
             verdicts.append(_one(name, module, x, space, seed))
-    return verdicts
+    return [_said(verdict, fixed_at(module)) for verdict in verdicts]
+
+
+def _at_one_context(given: Any, module: nn.Module, rows: Any) -> nn.Module:
+    """A conditional model at one context; any other module as it is."""
+    if not isinstance(module, Model) or module.context is None:
+        return module
+    from jensen.data.given import contexts_of
+
+    codec = getattr(given, "context_codec", None)
+    own = None if codec is None or rows is None else contexts_of(rows, codec.space)
+    c = first_context(module, None if codec is None or own is None else codec.encode(own.values[:1]))
+    return fixed(module, c, f"c = {[float(one) for one in c[:8]]}" if codec is None else codec.say(c))
+
+
+def _said(verdict: Verdict, given: str) -> Verdict:
+    if not given or not verdict.details.get("applies", True):
+        return verdict
+    details = {**verdict.details, "given": given}
+    return replace(verdict, evidence=f"{verdict.evidence}; all of it given {given}", details=details)
 
 
 def _chosen(checks: Sequence[str] | None) -> list[str]:
@@ -73,16 +95,17 @@ def _chosen(checks: Sequence[str] | None) -> list[str]:
 def subject_of(
     given: Any, rows: Any, space: Space | None, input_shape: Sequence[int] | None, channel_order: bool
 ) -> tuple[nn.Module, Tensor | None, Space | None]:
-    """The module under audit, the rows it sees, and their space."""
+    """The module under audit, the rows it sees, and their space; a conditional model at one context."""
     if isinstance(getattr(given, "model", None), nn.Module) and hasattr(given, "codec"):
         x = None if rows is None else _encoded(given, rows)
-        return given.model, _placed(given.model, x), space or given.codec.model_space
+        module = _at_one_context(given, given.model, rows)
+        return module, _placed(module, x), space or given.codec.model_space
     x = None if rows is None else (rows if isinstance(rows, Tensor) else as_tensor(rows))[:ROWS]
     if isinstance(given, Model):
         own = space or given.space
         if x is not None:
             own.check_shape(x.shape)
-        return given, _placed(given, x, own), own
+        return _at_one_context(given, given, None), _placed(given, x, own), own
     if not callable(given):
         raise UsageError(
             "expected a fitted model, a model, a torch module or a callable", f"got {type(given).__name__}"
@@ -91,9 +114,9 @@ def subject_of(
 
 
 def _encoded(fitted: Any, rows: Any) -> Tensor:
-    from jensen.data import read
+    from jensen.context import rows_alone
 
-    source = read(rows, fitted.codec.space)
+    source = rows_alone(getattr(fitted, "context_codec", None), rows, fitted.codec.space)
     x, _ = fitted.codec.encode(as_tensor(source[:ROWS]), torch.Generator().manual_seed(0))
     return x if isinstance(x, Tensor) else torch.as_tensor(x)
 

@@ -56,7 +56,11 @@ class Autoregressive(Model):
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x | c) (n,), nats, exact."""
-        return self.head.log_prob(self.conditionals(x, c), x).flatten(1).sum(1)
+        parameters = self.conditionals(x, c)
+        if parameters.dtype in (torch.bfloat16, torch.float16):
+            # under autocast the network runs in half precision; a likelihood does not
+            parameters = parameters.float()
+        return self.head.log_prob(parameters, x).flatten(1).sum(1)
 
     @torch.no_grad()
     def sample(

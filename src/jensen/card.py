@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jensen.data.context import describe_context
 from jensen.space import Space
 
 
@@ -19,6 +20,7 @@ def card_text(name: str, space: Space, record: Mapping[str, Any]) -> str:
         f"- rows: {data.get('name', 'unknown')} ({space.describe()}), {counts}",
         f"- data hash: {data.get('hash', 'unknown')}, split seed {data.get('split_seed', 'unknown')}",
         f"- codec: {record['codec']['codec']}",
+        *(f"- given: {text}, so that likelihoods are log p(row | context)" for text in _given(record)),
         f"- can: {', '.join(record['can'])}",
         f"- arguments: {settings}",
         f"- parameters: {record.get('parameters', 'unknown')}",
@@ -32,3 +34,9 @@ def card_text(name: str, space: Space, record: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _given(record: Mapping[str, Any]) -> list[str]:
+    """What a conditional model is conditioned on, at most one sentence."""
+    codec = record.get("context_codec")
+    return [] if codec is None else [describe_context(Space.from_dict(codec["space"]))]

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from jensen._version import __version__
 from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
-from jensen.data import Rows
+from jensen.conditioning import check_comparable
+from jensen.context import context_facts
+from jensen.data import Contexts, Rows
 from jensen.data import rows as read_rows
 from jensen.errors import Cannot, Incomparable, JensenError, SpaceError, UsageError
 from jensen.fitted import Fitted
@@ -30,7 +32,7 @@ from jensen.model import Can, abilities
 from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Answer, Kind, Order, Quantity, Scores, order
-from jensen.scoring import some_rows
+from jensen.scoring import some_places, some_rows
 from jensen.space import Space
 from jensen.train import Moment, Watch
 
@@ -108,7 +110,9 @@ class Comparison:
         data = self.data
         return {
             "jensen": __version__,
-            "title": data.name,
+            "title": data.name
+            if data.context is None
+            else f"{data.name} given {', '.join(data.context.names)}",
             "data": {
                 "name": data.name,
                 "hash": data.hash,
@@ -118,6 +122,7 @@ class Comparison:
                 "counts": data.counts,
                 "notes": [*data.notes, *self.facts.get("warnings", [])],
                 "split_seed": data.seed,
+                **context_facts(data),
             },
             "models": [_entry_dict(entry, self.level) for entry in self.entries],
             "orders": [
@@ -152,6 +157,7 @@ def compare(
     device: str = "auto",
     command: str = "",
     watch: Stage | None = None,
+    context: Any = None,
 ) -> Comparison:
     """Fit what is named, take what is fitted, and score all of it on the same held-out rows.
 
@@ -159,7 +165,10 @@ def compare(
     for the rows. `rows`: anything
     `jensen.rows` reads; its training part fits the named models, its held-out part scores all. `steps`, `seconds`:
     the budget of each model that trains. `k`: draws for numbers that are bounds. `level`: of the intervals, and of
-    all proven orders together. Raises UsageError for unknown names, SpaceError when a model cannot take the rows.
+    all proven orders together. `context`: as for `jensen.rows`; every model then states log p(row | context), and the
+    default line-up holds the models that can. Raises UsageError for unknown names, SpaceError when a model cannot take
+    the rows, Cannot when it takes no context, Incomparable for a fitted model with a context among rows without one,
+    or the other way round.
 
     >>> import jensen
     >>> result = jensen.compare(["independent"], "digits")
@@ -171,8 +180,9 @@ def compare(
     if not 0 < level < 1:
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
     check_seed(seed)
-    data = read_rows(rows)
+    data = read_rows(rows, context=context)
     chosen = _titled(line_up(data) if models is None else models)
+    check_comparable(chosen, data)
     _refuse_other_bits(chosen, data)
     started, begun = datetime.now(UTC), time.perf_counter()
     tell: Stage = watch or _silent
@@ -222,10 +232,22 @@ def line_up(rows: Rows) -> list[str]:
     names = ["independent"]
     if kind in ("real", "levels", "binary"):
         names.append("mixture")
-    if kind != "real":
-        names.append("made")
-        if rows.space.is_image:
-            names.append("pixelcnn")
+    names.append("made")
+    if kind != "real" and rows.space.is_image:
+        names.append("pixelcnn")
+    if rows.context is not None:
+        names = [name for name in names if model_class(name).takes_context]
+        if not names:
+            able = [
+                one
+                for one in CATALOGUE
+                if model_class(one).takes_context and kind in model_class(one).accepts
+            ]
+            raise Cannot(
+                "no model of the default line-up takes a context on such rows",
+                f"got {rows.space.describe()}, {rows.context.describe()}",
+                f"leave context out{', or name ' + ' or '.join(able) if able else ''}",
+            )
     return names
 
 
@@ -245,14 +267,15 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
     tell(title, "score")
     scores, why_not = None, None
     try:
-        scores = fitted.score(_held_out(fitted, data), k=k, seed=seed)
+        held_out = None if data.context is None else data.context.held_out
+        scores = fitted.score(_held_out(fitted, data), k, held_out, seed=seed)
     except Cannot as error:
         why_not = f"cannot, because {error}"
     samples, rate = None, None
     if Can.SAMPLE in fitted.can:
         tell(title, "sample")
         begun = time.perf_counter()
-        samples = fitted.sample(SHOWN, seed=seed)
+        samples = fitted.sample(SHOWN, seed=seed, context=_shown_contexts(data))
         seconds = max(time.perf_counter() - begun, 1e-9)
         rate = Quantity(SHOWN / seconds, Kind.ESTIMATE, "rows/s", how={"n": SHOWN, "batch": SHOWN})
     tell(title, "audit")
@@ -266,6 +289,13 @@ def _entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stag
         audit(fitted, some_rows(data.test, 64, seed), seed=seed),
         _links(fitted),
     )
+
+
+def _shown_contexts(data: Rows) -> Contexts | None:
+    """The contexts of the held-out rows that the pictures show, so that samples and rows are of the same mixture."""
+    if data.context is None:
+        return None
+    return data.context.held_out[np.resize(some_places(len(data.test), SHOWN, 0), SHOWN)]
 
 
 def _refuse_other_bits(chosen: Mapping[str, str | Fitted], data: Rows) -> None:

@@ -23,55 +23,66 @@ SHARD_BYTES = 64 << 20
 
 
 class Feed:
-    """An endless stream of batches (batch, *shape) for training.
+    """An endless stream of batches for training: rows (batch, *shape) and their contexts (batch, d), or None.
 
     Rows that lie in memory are encoded once and stay on the device; an epoch is one shuffle, a batch a slice of it.
     Rows on disk come in shards of random blocks, the next one read while the present one is used. A codec with noise
-    encodes every batch afresh, and dynamic bits are drawn afresh for every batch. The last rows of an epoch that fill no batch wait for another epoch's shuffle.
+    encodes every batch afresh, and dynamic bits are drawn afresh for every batch. The last rows of an epoch that fill
+    no batch wait for another epoch's shuffle. `context` (n, d) holds the encoded contexts in the order of the rows; all
+    of them stay on the device.
     """
 
     def __init__(
-        self, rows: RowSource, codec: Codec, batch: int, seed: int, device: torch.device, dtype: torch.dtype
+        self,
+        rows: RowSource,
+        codec: Codec,
+        batch: int,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        context: Tensor | None = None,
     ) -> None:
         self.codec, self.seed = codec, seed
         self.device, self.dtype = device, dtype
         self.rows = rows
         self.batch = min(batch, len(rows))
+        self.context = None if context is None else on_device(context, device, dtype)
         self.bits = rows if isinstance(rows, Bits) and rows.fresh else None
         self.source: RowSource = rows if self.bits is None else cast(RowSource, self.bits.grey)
         self.random = codec.random or self.bits is not None
         self.resident = self._prepare(self.source) if isinstance(self.source, np.ndarray) else None
 
-    def batches(self, start: int = 0) -> Iterator[Tensor]:
-        """Batches from step `start` on: the same ones as an uninterrupted run would see."""
-        for first, shard in self._shuffled_shards(start):
+    def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Batches (x, c) from step `start` on: the same ones as an uninterrupted run would see."""
+        for first, shard, context in self._shuffled_shards(start):
             for i in range(max(start - first, 0), max(len(shard) // self.batch, 1)):
-                x = shard[i * self.batch : (i + 1) * self.batch]
-                yield self._with_noise(x, first + i) if self.random else x
+                part = slice(i * self.batch, (i + 1) * self.batch)
+                x, c = shard[part], None if context is None else context[part]
+                yield self._with_noise(x, first + i) if self.random else x, c
 
-    def sample(self, limit: int) -> Tensor:
-        """Up to `limit` encoded rows for a model that solves itself, drawn without replacement when there are more."""
+    def sample(self, limit: int) -> tuple[Tensor, Tensor | None]:
+        """Up to `limit` encoded rows and contexts for a model that solves itself, drawn without replacement."""
         if len(self.rows) <= limit:
-            raw = as_tensor(self.rows[:])
+            raw, c = as_tensor(self.rows[:]), self.context
         else:
-            chosen = np.random.default_rng(self.seed).choice(len(self.rows), limit, replace=False)
-            raw = as_tensor(self.rows[np.sort(chosen)])
+            chosen = np.sort(np.random.default_rng(self.seed).choice(len(self.rows), limit, replace=False))
+            raw, c = as_tensor(self.rows[chosen]), self._contexts(chosen)
         z, _ = self.codec.encode(raw, torch.Generator().manual_seed(self.seed))
-        return on_device(z, self.device, self.dtype)
+        return on_device(z, self.device, self.dtype), c
 
-    def _shuffled_shards(self, start: int) -> Iterator[tuple[int, Tensor]]:
-        """(first step of the shard, its rows in random order), from the shard that holds step `start`."""
+    def _shuffled_shards(self, start: int) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+        """(first step of the shard, its rows in random order, their contexts), from the one that holds `start`."""
         if self.resident is not None:
             size = max(len(self.resident) // self.batch, 1)
             for epoch in count(start // size):
-                yield epoch * size, self._shuffle(self.resident, epoch, 0)
+                yield epoch * size, *self._shuffle(self.resident, self.context, epoch, 0)
         with ThreadPoolExecutor(1) as reader:
-            waiting: deque[tuple[int, int, int, Future[Tensor]]] = deque()
+            waiting: deque[tuple[int, int, int, NDArray[np.intp], Future[Tensor]]] = deque()
             for first, epoch, number, index in self._plan(start):
-                waiting.append((first, epoch, number, reader.submit(self._read, index)))
+                waiting.append((first, epoch, number, index, reader.submit(self._read, index)))
                 if len(waiting) > 1:
-                    ready, epoch, number, rows = waiting.popleft()
-                    yield ready, self._shuffle(rows.result(), epoch, number)
+                    ready, epoch, number, index, rows = waiting.popleft()
+                    yield ready, *self._shuffle(rows.result(), self._contexts(index), epoch, number)
 
     def _plan(self, start: int) -> Iterator[tuple[int, int, int, NDArray[np.intp]]]:
         """(first step, epoch, number, indices) of the shards on disk, from the one that holds step `start`."""
@@ -96,9 +107,14 @@ class Feed:
             return raw.to(self.device)
         return on_device(self.codec.encode(raw)[0], self.device, self.dtype)
 
-    def _shuffle(self, shard: Tensor, epoch: int, number: int) -> Tensor:
-        order = torch.randperm(len(shard), generator=self._generator(1, epoch, number))
-        return shard[order.to(self.device)]
+    def _contexts(self, index: NDArray[np.intp]) -> Tensor | None:
+        return None if self.context is None else self.context[torch.from_numpy(index).to(self.device)]
+
+    def _shuffle(
+        self, shard: Tensor, context: Tensor | None, epoch: int, number: int
+    ) -> tuple[Tensor, Tensor | None]:
+        order = torch.randperm(len(shard), generator=self._generator(1, epoch, number)).to(self.device)
+        return shard[order], None if context is None else context[order]
 
     def _with_noise(self, x: Tensor, step: int) -> Tensor:
         raw, generator = x.cpu() if x.is_cuda else x, self._generator(2, step)

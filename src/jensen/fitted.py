@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from jensen.autoregressive import Autoregressive
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
-from jensen.data import Bits, Rows, hash_rows, read
-from jensen.errors import DataError, JensenError, OutputError, UsageError
+from jensen.context import ContextCodec, contexts_to_sample, rows_alone, rows_to_score
+from jensen.data import Bits, Contexts, Rows, hash_rows
+from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
 from jensen.models import catalogue_name, model_class
 from jensen.quantity import Scores
@@ -33,7 +36,8 @@ class Fitted:
     """A model that has been fitted, and what it takes to use it on the user's own rows.
 
     `model` and `codec` do the work; `history` has a line a look at the training; `record` says where all of it came
-    from (data hash, seed, settings, versions).
+    from (data hash, seed, settings, versions). `context_codec` encodes what a conditional model is conditioned on; it is
+    None where the model was fitted to rows without a context.
     """
 
     def __init__(
@@ -42,13 +46,20 @@ class Fitted:
         codec: Codec,
         history: list[dict[str, Any]],
         record: dict[str, Any],
+        context_codec: ContextCodec | None = None,
     ) -> None:
         self.model, self.codec, self.history, self.record = model, codec, history, record
+        self.context_codec = context_codec
 
     @property
     def space(self) -> Space:
         """The space of the user's rows."""
         return self.codec.space
+
+    @property
+    def context_space(self) -> Space | None:
+        """The space of the user's contexts, with the classes' labels; None without a context."""
+        return None if self.context_codec is None else self.context_codec.space
 
     @property
     def can(self) -> Can:
@@ -61,15 +72,26 @@ class Fitted:
         return catalogue_name(type(self.model)) or type(self.model).__name__
 
     def sample(
-        self, n: int, seed: int | None = None, *, batch: int = 256, watch: Callable[[int], None] | None = None
+        self,
+        n: int,
+        seed: int | None = None,
+        context: Any = None,
+        *,
+        temperature: float = 1.0,
+        sampler: str = "auto",
+        batch: int = 256,
+        watch: Callable[[int], None] | None = None,
     ) -> NDArray[Any]:
         """n rows (n, *shape) in the user's own units, drawn from the distribution that `score` scores.
 
         A density model of levels is the exception: its samples are rounded down to levels, those beyond the ends onto
         the ends, and `score` is a lower bound on the mass that this gives.
 
-        The same seed gives the same rows on the same device; None draws a fresh one. Raises Cannot when the model
-        does not sample. `watch` is told how many rows are done.
+        The same seed gives the same rows on the same device; None draws a fresh one. `context`: for a conditional
+        model one class or vector for all rows, or n of them. Autoregressive models alone take a `temperature` (below 1
+        sharpens every site given the earlier ones: such rows do NOT follow `score`) and a `sampler` ("naive" makes a full
+        pass a site, for checks; all give the same rows). Raises Cannot when the model does not sample, or not so.
+        `watch` is told how many rows are done.
         """
         if n < 1 or int(n) != n or batch < 1:
             raise UsageError(
@@ -77,12 +99,23 @@ class Fitted:
             )
         if Can.SAMPLE not in self.can:
             raise self.model.cannot(Can.SAMPLE)
+        how: dict[str, Any] = {"temperature": temperature, "sampler": sampler}
+        if (temperature, sampler) == (1, "auto"):
+            how = {}
+        elif not isinstance(self.model, Autoregressive):
+            raise Cannot(
+                "only autoregressive models have a temperature and samplers to choose from",
+                f"got {', '.join(f'{key}={value}' for key, value in how.items())} for {self.name}",
+                "leave them out, or fit made, pixelcnn, gated-pixelcnn or transformer",
+            )
+        given = contexts_to_sample(self.context_codec, self.name, context, n)
         generator = torch.Generator()
         generator.seed() if seed is None else generator.manual_seed(seed)
         self.model.eval()
         parts = []
         for start in range(0, n, batch):
-            z = self.model.sample(min(batch, n - start), generator=generator)
+            c = self._encoded(given, slice(start, start + batch))
+            z = self.model.sample(min(batch, n - start), c, generator=generator, **how)
             # float64: a column far from zero (a time in seconds) has values that float32 cannot tell apart
             z = z.cpu().double() if z.is_floating_point() else z.cpu()
             parts.append(self.codec.decode(z).numpy())
@@ -91,18 +124,31 @@ class Fitted:
         return np.concatenate(parts)
 
     def score(
-        self, rows: Any, k: int = 64, *, seed: int = 0, watch: Callable[[int], None] | None = None
+        self,
+        rows: Any,
+        k: int = 64,
+        context: Any = None,
+        *,
+        seed: int = 0,
+        watch: Callable[[int], None] | None = None,
     ) -> Scores:
         """Log-likelihoods of `rows` in nats, in the user's own units, with their kind.
 
         `rows`: anything `jensen.rows` reads, in the space the model was fitted in; a Rows stands for its held-out
         part, anything else for all its rows (the scores' `how` says so when they are
-        the data of the fit or its training part, and how bits were made of grey rows). `k`: importance samples or noise draws where the number is a bound (more is tighter). Raises SpaceError
-        when the rows do not fit, Cannot when the model has no likelihood.
+        the data of the fit or its training part, and how bits were made of grey rows).
+        `k`: importance samples or noise draws where the number is a bound (more is tighter).
+        `context`: of a conditional model, whose numbers are log p(x | c): one class or vector for all rows or one a
+        row, unless the rows bring it along (a Rows with context, a table with its columns). Raises SpaceError when the
+        rows do not fit, Cannot when the model has no likelihood, UsageError for a context that is missing.
         """
-        source = read(rows, self.space)
-        values, kind, how = log_likelihood(self.model, self.codec, source, k=k, seed=seed, watch=watch)
+        source, given = rows_to_score(self.context_codec, self.name, rows, self.space, context)
+        values, kind, how = log_likelihood(
+            self.model, self.codec, source, k=k, seed=seed, watch=watch, context=self._encoded(given)
+        )
         how = {"model": self.name, "codec": type(self.codec).__name__, **how}
+        if given is not None and self.context_codec is not None:
+            how |= {"context": list(self.context_codec.names), "context_hash": hash_rows(given.values)}
         scored = hash_rows(source)
         known = self.record.get("data", {})
         how |= _binarised(rows, source, scored, self.space, known)
@@ -112,11 +158,17 @@ class Fitted:
             how["seen"] = "the model was fitted on these rows, or on a part of them"
         return Scores(values, kind, self.space.measure, self.space.dims, scored, how=how)
 
+    def _encoded(self, given: Contexts | None, part: slice = slice(None)) -> Tensor | None:
+        """Contexts as the model sees them, on its device."""
+        if given is None or self.context_codec is None:
+            return None
+        return on_device(self.context_codec.encode(given.values[part]), *place(self.model))
+
     def embed(self, rows: Any) -> NDArray[Any]:
         """Features (n, d) of rows. Raises Cannot when the model does not embed."""
         if Can.EMBED not in self.can:
             raise self.model.cannot(Can.EMBED)
-        source, batch = read(rows, self.space), 512
+        source, batch = rows_alone(self.context_codec, rows, self.space), 512
         device, dtype = place(self.model)
         generator = torch.Generator().manual_seed(0)
         parts = []
@@ -142,6 +194,7 @@ class Fitted:
             "format": FORMAT,
             "model": model_record(self.model, catalogue_name(type(self.model))),
             "codec": self.codec.to_dict(),
+            "context_codec": None if self.context_codec is None else self.context_codec.to_dict(),
             "can": list(abilities(self.can)),
             **self.record,
         }
@@ -194,6 +247,7 @@ def load(path: str | Path, *, model: type[Model] | None = None, device: str = "c
         )
     try:
         built, codec = build(record["model"], cls), codec_from_dict(record["codec"])
+        given = record.get("context_codec") and ContextCodec.from_dict(record["context_codec"])
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, JensenError):
             raise
@@ -204,9 +258,9 @@ def load(path: str | Path, *, model: type[Model] | None = None, device: str = "c
     facts = {
         key: value
         for key, value in record.items()
-        if key not in ("format", "model", "codec", "can", "weights")
+        if key not in ("format", "model", "codec", "context_codec", "can", "weights")
     }
-    return Fitted(built.to(device).eval(), codec, _read_history(folder), facts)
+    return Fitted(built.to(device).eval(), codec, _read_history(folder), facts, given)
 
 
 def claim(path: str | Path, overwrite: bool) -> Path:

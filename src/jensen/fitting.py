@@ -19,9 +19,11 @@ from jensen._version import __version__
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.codec import Codec, as_tensor, codec_for
+from jensen.conditioning import check_built, context_codec
+from jensen.context import ContextCodec, context_facts
 from jensen.data import Rows, hash_rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, DataError, Diverged, JensenError, UsageError
+from jensen.errors import DataError, Diverged, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted, claim
 from jensen.model import Can, Model
@@ -30,7 +32,7 @@ from jensen.objective import Objective
 from jensen.objectives import objective_for
 from jensen.plan import Plan
 from jensen.quantity import Quantity, Scores
-from jensen.scoring import RowSource, log_likelihood, place, some_rows
+from jensen.scoring import RowSource, log_likelihood, place, some_places
 from jensen.space import Space
 from jensen.store import model_record
 from jensen.train import Run, Watch, train
@@ -47,7 +49,7 @@ def fit(
     rows: Any,
     *,
     space: Space | None = None,
-    context: None = None,
+    context: Any = None,
     objective: str | Objective | None = None,
     steps: int | None = None,
     seconds: float | None = None,
@@ -66,10 +68,12 @@ def fit(
     reads; data that is not a Rows yet is split as `jensen.rows(data)` splits it, and the held-out part stays unseen.
     `steps`, `seconds`: the budget. `plan`: the other settings of the loop. `out`: a folder for the run, with
     checkpoints while it trains; `resume` continues an interrupted one, `overwrite` replaces a finished one.
+    `context`: what the model is conditioned on, as `jensen.rows` takes it; a Rows has its own. A model that takes a
+    context is conditional on rows with one, and unconditional on rows without.
     `device`: auto, cpu, cuda, ... `hyper`: arguments of the model class.
 
     Repeats bit for bit for the same seed on a CPU with the same number of threads. Raises DataError, SpaceError,
-    UsageError or OutputError before anything is written; Diverged when training fails, with the last good weights in
+    UsageError or OutputError before anything is written, Cannot for a context that the model does not take; Diverged when training fails, with the last good weights in
     its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C, after a checkpoint.
 
     >>> import jensen
@@ -78,18 +82,14 @@ def fit(
     >>> fitted.score(rows).mean()
     = -107.691 nats [-108.528, -106.854]
     """
-    if context is not None:
-        raise Cannot(
-            "no model of this version takes a context", f"got {type(context).__name__}", "leave context out"
-        )
     check_seed(seed)
     plan = _budget(plan or Plan(), steps, seconds)
-    data = read_rows(rows, space=space)
+    data = read_rows(rows, space=space, context=context)
     with torch.random.fork_rng(devices=_cuda_devices()):
         torch.manual_seed(seed)
-        codec, built = _build(model, data, hyper)
+        codec, given, built = _build(model, data, hyper)
         built.to(_device(device))
-        task = _Task(data, codec, built, plan, seed, objective)
+        task = _Task(data, codec, given, built, plan, seed, objective)
         return task.perform(out, resume, overwrite, watch)
 
 
@@ -97,12 +97,21 @@ class _Task:
     """One fit, with everything it needs read and checked."""
 
     def __init__(
-        self, data: Rows, codec: Codec, model: Model, plan: Plan, seed: int, objective: str | Objective | None
+        self,
+        data: Rows,
+        codec: Codec,
+        given: ContextCodec | None,
+        model: Model,
+        plan: Plan,
+        seed: int,
+        objective: str | Objective | None,
     ) -> None:
         self.data, self.codec, self.model, self.plan, self.seed = data, codec, model, plan, seed
+        self.given = given
         solves = objective is None and Can.SOLVE in model.can
         self.objective = None if solves else objective_for(model, objective)
-        self.feed = Feed(cast(RowSource, data.train), codec, plan.batch, seed, *place(model))
+        c = None if given is None or data.context is None else given.encode(data.context.train)
+        self.feed = Feed(cast(RowSource, data.train), codec, plan.batch, seed, *place(model), context=c)
 
     def perform(self, out: str | Path | None, resume: bool, overwrite: bool, watch: Watch | None) -> Fitted:
         """Solve or train, then save."""
@@ -139,7 +148,7 @@ class _Task:
     def _solve(self) -> Run:
         begun = datetime.now(UTC)
         seen = min(_sample_rows(self.data), self.model.solve_rows or len(self.data.train))
-        self.model.solve(self.feed.sample(seen), seed=self.seed)
+        self.model.solve(*self.feed.sample(seen), seed=self.seed)
         self.model.eval()
         return Run(
             stopped=f"solved in one call on {seen} rows", seconds=(datetime.now(UTC) - begun).total_seconds()
@@ -161,8 +170,14 @@ class _Task:
         )
 
     def _validate(self) -> Quantity:
-        rows = some_rows(self.data.valid, VALID_ROWS, self.seed)
-        values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed)
+        data, places = self.data, some_places(len(self.data.valid), VALID_ROWS, self.seed)
+        c = (
+            None
+            if self.given is None or data.context is None
+            else self.given.encode(data.context.valid[places])
+        )
+        rows = np.asarray(data.valid[places])
+        values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed, context=c)
         space = self.codec.space
         return Scores(values, kind, space.measure, space.dims, "valid", how=how).mean()
 
@@ -174,6 +189,7 @@ class _Task:
             model_record(self.model, None),
             settings,
             self.seed,
+            *([] if self.given is None else [context_facts(self.data), self.given.to_dict()]),
         ]
         text = json.dumps([*facts, type(self.objective).__name__], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -191,6 +207,7 @@ class _Task:
                 "split_seed": data.seed,
                 "counts": data.counts,
                 "notes": list(data.notes),
+                **context_facts(data),
             },
             "seed": self.seed,
             "objective": None if self.objective is None else type(self.objective).__name__,
@@ -212,7 +229,7 @@ class _Task:
                 "numpy": np.__version__,
             },
         }
-        return Fitted(self.model, self.codec, history, record)
+        return Fitted(self.model, self.codec, history, record, self.given)
 
 
 def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:
@@ -221,20 +238,23 @@ def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:
     return replace(plan, steps=steps, seconds=seconds)
 
 
-def _build(model: str | type[Model] | Model, data: Rows, hyper: dict[str, Any]) -> tuple[Codec, Model]:
+def _build(
+    model: str | type[Model] | Model, data: Rows, hyper: dict[str, Any]
+) -> tuple[Codec, ContextCodec | None, Model]:
     if isinstance(model, Model):
         if hyper:
             raise UsageError(
                 "a built model takes no more arguments", f"got {', '.join(hyper)}", "pass its class"
             )
-        codec = _codec(type(model), data)
+        given, codec = context_codec(type(model), data), _codec(type(model), data)
+        check_built(model, given)
         if codec.model_space != model.space:
             raise UsageError(
                 "the model was built for other rows",
                 f"it models {model.space.describe()}, the rows need {codec.model_space.describe()}",
                 "pass the class, or build it for that space",
             )
-        return codec, model
+        return codec, given, model
     cls = model_class(model) if isinstance(model, str) else model
     if not (isinstance(cls, type) and issubclass(cls, Model) and hasattr(cls, "accepts")):
         raise UsageError(
@@ -242,20 +262,20 @@ def _build(model: str | type[Model] | Model, data: Rows, hyper: dict[str, Any]) 
             f"got {cls!r:.80}",
             f"known: {', '.join(CATALOGUE)}",
         )
-    codec = _codec(cls, data)
+    given, codec = context_codec(cls, data), _codec(cls, data)
     try:
-        built = cls(codec.model_space, **hyper)
+        built = cls(codec.model_space, **({} if given is None else {"context": given.model_space}), **hyper)
     except JensenError:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
         name = catalogue_name(cls) or cls.__name__
-        given = (
+        told = (
             f"{', '.join(f'{key}={value!r}' for key, value in hyper.items())}: {str(error).splitlines()[0]}"
         )
         raise UsageError(
-            f"{name} does not take these arguments", given, f"see `jensen models {name}`"
+            f"{name} does not take these arguments", told, f"see `jensen models {name}`"
         ) from error
-    return codec, built
+    return codec, given, built
 
 
 def _codec(cls: type[Model], data: Rows) -> Codec:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jensen.errors import UsageError
 
 DEFAULT_STEPS = 2000
+PRECISIONS = ("float32", "bf16", "auto")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,10 @@ class Plan:
     of their lengths is shortened to that; the same number suits losses of any scale. `average`: largest decay of the
     running average of the weights, which is what is validated and kept; 0 keeps the last weights. `patience`: checks
     without a better validation before stopping early; 0 never stops early. `checks`: validations in a whole budget.
-    `decay`: decoupled weight decay. `save_every`: seconds between checkpoints.
+    `decay`: decoupled weight decay. `save_every`: seconds between checkpoints. `precision`: of the forward and backward
+    pass; "bf16" runs matrix products and convolutions in bfloat16 and the rest in float32 (autocast), "auto" does so
+    where there is a GPU that can. Weights, likelihood heads, validation and scores stay in float32. `compile`: let torch
+    compile the loss: the first step takes a minute or more, later ones less time on a GPU or in long element-wise chains.
     """
 
     steps: int | None = None
@@ -34,6 +38,8 @@ class Plan:
     checks: int = 40
     decay: float = 0.0
     save_every: float = 30.0
+    precision: str = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.steps is None and self.seconds is None:
@@ -53,6 +59,8 @@ class Plan:
         _need("checks >= 1", self.checks, self.checks >= 1)
         _need("decay >= 0", self.decay, self.decay >= 0)
         _need("save_every > 0", self.save_every, self.save_every > 0)
+        _need(f"a precision of {', '.join(PRECISIONS)}", self.precision, self.precision in PRECISIONS)
+        _need("compile to be true or false", self.compile, isinstance(self.compile, bool))
 
     def progress(self, step: int, seconds: float) -> float:
         """The share of the schedule that is done, 0 to 1: of the steps where they are given, else of the seconds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -29,6 +30,9 @@ class Player:
                 f"the turn {turn.name!r} has nothing to move", "its moves are empty", "unfreeze parameters"
             )
         device = self.parameters[0].device
+        self.device = device.type
+        self.bf16 = plan.precision == "bf16" or (plan.precision == "auto" and _fast_bf16(device))
+        self.forward: Callable[..., Tensor] = torch.compile(turn) if plan.compile else turn
         self.clip, self.decay = plan.clip, plan.decay
         self.steps = [torch.zeros((), device=device) for _ in self.parameters]
         self.first = [torch.zeros_like(p) for p in self.parameters]
@@ -43,7 +47,11 @@ class Player:
 
     def play(self, x: Tensor, c: Tensor | None, rate: float) -> None:
         """One move on a batch."""
-        loss = self.turn(x, c)
+        if self.bf16:
+            with torch.autocast(self.device, torch.bfloat16):
+                loss = self.forward(x, c)
+        else:
+            loss = self.forward(x, c)
         loss.backward()
         if not self.checked:
             self._check_moves()
@@ -123,3 +131,8 @@ class Player:
         for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
             for tensor, key in ((step, "step"), (first, "exp_avg"), (second, "exp_avg_sq")):
                 tensor.copy_(tensors[f"{i}.{key}"])
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16 faster than in float32: GPUs that support it natively."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

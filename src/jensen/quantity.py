@@ -239,7 +239,8 @@ class Order:
 def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Quantity:
     """The mean of `first - second` over the rows both scored, with the interval of the paired differences.
 
-    Raises Incomparable for other rows, units, measures or numbers of sites.
+    Raises Incomparable for other rows, units, measures or numbers of sites, and for other contexts: log p(x | c) and
+    log p(x) answer different questions.
     """
     for what in ("unit", "measure", "dims"):
         mine, theirs = getattr(first, what), getattr(second, what)
@@ -251,6 +252,13 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
             )
     if first.rows != second.rows:
         raise _other_rows(first, second)
+    if any(first.how.get(what) != second.how.get(what) for what in ("context", "context_hash")):
+        given = ", ".join(_conditioned(scores) for scores in (first, second))
+        raise Incomparable(
+            "scores given different contexts do not compare",
+            f"got {given}",
+            "condition both models on the same context, or neither",
+        )
     if len(first) != len(second):
         raise Incomparable(
             "scores of another number of rows do not compare", f"got {len(first)} and {len(second)}"
@@ -292,6 +300,11 @@ def order(first: Scores, second: Scores, level: float = 0.95) -> Order:
     if high < 0 and difference.kind in (Kind.EXACT, Kind.UPPER):
         return Order(Answer.REFUTED, difference)
     return Order(Answer.UNDECIDED, difference)
+
+
+def _conditioned(scores: Scores) -> str:
+    names = scores.how.get("context")
+    return f"log p(x | {', '.join(names)})" if names else "log p(x)"
 
 
 def _check_mass(values: NDArray[np.float64], kind: Kind, dims: int) -> None:

@@ -39,12 +39,14 @@ def log_likelihood(
     seed: int = 0,
     batch: int = 512,
     watch: Callable[[int], None] | None = None,
+    context: Tensor | None = None,
 ) -> tuple[NDArray[np.float64], Kind, dict[str, Any]]:
     """One log-likelihood a row (n,), nats, its kind, and how it was made.
 
     An exact model behind an exact codec gives exact numbers. Behind Dequantise, k draws of the noise are averaged
     inside the logarithm, log (1/k) sum_j p(x + u_j), whose expectation is a lower bound that rises with k. The noise
-    is independent from row to row. `watch` is told how many rows are done.
+    is independent from row to row. `watch` is told how many rows are done. With an encoded `context` (n, d) each
+    number is log p(x | c), in the same sense.
     """
     if k < 1:
         raise UsageError("expected k >= 1 importance samples", f"got {k}", "k=64 is usual")
@@ -60,10 +62,11 @@ def log_likelihood(
         with torch.no_grad():
             for start in range(0, len(rows), batch):
                 x = as_tensor(rows[start : start + batch])
+                c = None if context is None else on_device(context[start : start + batch], device, dtype)
                 found = torch.empty(draws, len(x), dtype=torch.float64)
                 for draw in found:
                     z, log_det = codec.encode(x, generator)
-                    draw.copy_(one_a_row(score(on_device(z, device, dtype)), len(x)).cpu() + log_det)
+                    draw.copy_(one_a_row(score(on_device(z, device, dtype), c), len(x)).cpu() + log_det)
                 # the logarithm of a mean needs exact densities; of bounds, only the mean is a bound again
                 mean = found.logsumexp(0) - math.log(draws) if own is Kind.EXACT else found.mean(0)
                 values[start : start + len(x)] = mean.numpy()
@@ -92,13 +95,18 @@ def on_device(z: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 def some_rows(rows: RowSource, n: int, seed: int) -> NDArray[Any]:
     """At most n rows (n, *shape), drawn without replacement: the first ones of a sorted file are alike."""
-    chosen = np.random.default_rng(seed).choice(len(rows), min(n, len(rows)), replace=False)
-    return np.asarray(rows[np.sort(chosen)])
+    return np.asarray(rows[some_places(len(rows), n, seed)])
 
 
-def _scorer(model: Model, k: int) -> tuple[Callable[[Tensor], Tensor], Kind]:
+def some_places(count: int, n: int, seed: int) -> NDArray[np.intp]:
+    """The positions that `some_rows` takes from `count` rows, sorted."""
+    chosen = np.random.default_rng(seed).choice(count, min(n, count), replace=False)
+    return np.sort(chosen).astype(np.intp)
+
+
+def _scorer(model: Model, k: int) -> tuple[Callable[[Tensor, Tensor | None], Tensor], Kind]:
     if Can.LOG_PROB in model.can:
         return model.log_prob, Kind.EXACT
     if Can.LOG_PROB_LOWER in model.can:
-        return lambda z: model.log_prob_lower(z, k=k), Kind.LOWER
+        return lambda z, c: model.log_prob_lower(z, c, k=k), Kind.LOWER
     raise model.cannot(Can.LOG_PROB)

@@ -131,12 +131,12 @@ class _Training:
                 "resume with a larger budget",
             )
         self.model.train()
-        for x in feed.batches(run.steps):
+        for x, c in feed.batches(run.steps):
             rate = plan.rate_at(progress)
             for player in self.players:
                 if run.steps % player.turn.every == 0:
                     for _ in range(player.turn.repeats):
-                        player.play(x, None, rate)
+                        player.play(x, c, rate)
             run.steps += 1
             now = time.perf_counter()
             progress = plan.progress(run.steps, before + now - begun)

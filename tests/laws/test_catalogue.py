@@ -34,8 +34,8 @@ SPACES = {
 # small networks: the laws are about the mathematics, which does not change with the width
 HYPER: dict[str, dict[str, Any]] = {
     "made": {"hidden": (24, 24)},
-    "pixelcnn": {"channels": 12, "layers": 1, "kernel": 5},
-    "gated-pixelcnn": {"channels": 9, "layers": 1, "kernel": 5},
+    "pixelcnn": {"channels": 12, "layers": 1, "kernel": 3},
+    "gated-pixelcnn": {"channels": 9, "layers": 1, "kernel": 3},
     "transformer": {"width": 16, "layers": 2, "heads": 2, "dropout": 0.0},
     "mixture": {"components": 3},
 }
@@ -99,3 +99,33 @@ def test_strong_weights_tie_the_sites_together(name: str) -> None:
     assert sites - joint < 0.05
     joint, sites = entropies(_model(name, "grey"))
     assert sites - joint > 0.5
+
+
+GUESSES = [
+    (name, space)
+    for name in CATALOGUE
+    for space in (
+        *SPACES.values(),
+        Space.binary((1, 28, 28)),
+        Space.levels((3, 8, 8), 256),
+        Space.levels(30, 17),
+    )
+    if space.measure == "mass" and space.kind in model_class(name).accepts
+    if space.is_image or name not in ("pixelcnn", "gated-pixelcnn")
+]
+
+
+@pytest.mark.parametrize(("name", "space"), GUESSES)
+def test_a_model_as_built_starts_near_the_uniform_guess(name: str, space: Space) -> None:
+    """Within 5 % of the sum of log levels, on rows of any kind: all first level, all last, random."""
+    torch.manual_seed(0)
+    # the default window is wider than the tiny images can use
+    kernel = {key: value for key, value in HYPER.get(name, {}).items() if key == "kernel"}
+    model = model_class(name)(space, **kernel).eval()
+    levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
+    uniform = float(levels.double().log().sum())
+    generator = torch.Generator().manual_seed(0)
+    random = (torch.rand(4, *space.shape, generator=generator) * levels).long()
+    for rows in (torch.zeros_like(random[:1]), (levels - 1).unsqueeze(0), random):
+        with torch.no_grad():
+            assert -float(model.log_prob(rows).mean()) == pytest.approx(uniform, rel=0.05)

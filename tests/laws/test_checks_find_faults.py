@@ -19,6 +19,7 @@ from jensen.checks.twin import strengthen
 from jensen.errors import UsageError
 from jensen.functional.ancestral import ancestral, uniforms
 from jensen.functional.masks import conv_mask
+from jensen.heads.gaussian import GaussianMixture
 from jensen.model import Can, Model
 from jensen.models.independent import Independent
 from jensen.models.made import MADE
@@ -267,6 +268,20 @@ def test_steins_identity_holds_for_right_samples_and_fails_for_wrong_ones() -> N
     x = torch.randn(4000, 5, generator=generator, dtype=torch.float64) + sign * centre
     assert stein_p_value(log_prob, x, 64, seed=0) > 0.01
     assert stein_p_value(log_prob, x + 0.1, 64, seed=0) < 1e-4
+
+
+class Generous(GaussianMixture):
+    """Densities too large by a factor of 1.00001 where x > 0."""
+
+    def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
+        return super().log_prob(parameters, x, sites) + 1e-5 * (x > 0)
+
+
+def test_a_site_density_that_does_not_integrate_to_one_is_found() -> None:
+    model = MADE(Space.real(3), (8,)).eval()
+    assert holds("mass_sums", model)
+    model.head = Generous(model.space)
+    assert holds("mass_sums", model) is False
 
 
 # --- rows_independent ------------------------------------------------------------------------------------------------

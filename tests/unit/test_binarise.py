@@ -63,7 +63,7 @@ def feed_of(rows: Any, codec: Codec | None = None, batch: int = 32, seed: int = 
 
 
 def batches(feed: Feed, n: int, start: int = 0) -> list[np.ndarray]:
-    return [x.numpy() for x in islice(feed.batches(start), n)]
+    return [x.numpy() for x, _ in islice(feed.batches(start), n)]
 
 
 def improbable(ones: np.ndarray, trials: int, p: np.ndarray) -> bool:

@@ -105,7 +105,7 @@ def test_rows_that_cannot_be_modelled(name: str, verb: str) -> None:
         (["fit", "digits", "--model", "made", "--out", "r", "--set", "batch=Infinity"], "whole number"),
         (["fit", "digits", "--model", "made", "--out", "r", "--seed", "-1"], "from 0 to 2^32 - 1"),
         (["fit", "digits", "--model", "made", "--out", "r", "--device", "meta"], "device cannot be used"),
-        (["fit", "good.csv", "--model", "made"], "the model takes"),
+        (["fit", "good.csv", "--model", "pixelcnn"], "models images"),
         (["fit", "digits", "--model", "made", "--out", "r", "--resume"], "no interrupted run"),
         (["compare", "good.csv", "--models", "independent,mad"], "did you mean made?"),
         (["compare", "good.csv", "--models", ""], "at least one model"),

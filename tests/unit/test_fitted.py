@@ -319,3 +319,16 @@ def test_a_disk_that_fills_between_two_files_leaves_the_old_run_whole(
     with pytest.raises(OutputError, match="No space left"):
         jensen.fit("made", "digits", steps=1, hidden=[16]).save(folder, overwrite=True)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_only_autoregressive_models_are_sampled_at_a_temperature() -> None:
+    rows = jensen.rows("digits")
+    with pytest.raises(Cannot) as refused:
+        jensen.fit("independent", rows).sample(2, temperature=0.5)
+    assert refused.value.given and refused.value.do
+    made = jensen.fit("made", rows, steps=20, hidden=[16])
+    plain = made.sample(4, seed=1)
+    assert np.array_equal(plain, made.sample(4, seed=1, sampler="naive"))
+    assert not np.array_equal(plain, made.sample(4, seed=1, temperature=0.3))
+    with pytest.raises(UsageError, match="temperature"):
+        made.sample(4, temperature=-1)

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from jensen.codec import Integers
 from jensen.errors import DataError, Diverged, UsageError
 from jensen.feed import Feed
 from jensen.model import Can, Model
+from jensen.models.made import MADE
 from jensen.objective import Turn
 from jensen.objectives.likelihood import Likelihood
 from jensen.plan import Plan
@@ -316,9 +318,9 @@ def test_batches_from_a_later_step_are_the_tail_of_all_batches(wrap, monkeypatch
     rows = np.arange(730).reshape(-1, 1)
     feed = Feed(wrap(rows), Integers(Space.levels(1, 730)), 10, 3, torch.device("cpu"), torch.float32)
     source = feed.batches()
-    whole = [next(source) for _ in range(200)]
+    whole = [next(source)[0] for _ in range(200)]
     later = feed.batches(150)
-    assert all(torch.equal(next(later), batch) for batch in whole[150:])
+    assert all(torch.equal(next(later)[0], batch) for batch in whole[150:])
     # a shard on disk leaves out less than a batch of its rows: 73 batches in memory, at least 65 from 8 shards
     epoch = torch.cat(whole[:65]).flatten()
     assert len(epoch.unique()) == len(epoch)
@@ -332,7 +334,7 @@ def test_every_batch_has_noise_of_its_own() -> None:
         np.zeros((8, 2), np.int64), Dequantise(Space.levels(2, 3)), 8, 0, torch.device("cpu"), torch.float32
     )
     source = feed.batches()
-    first, second = next(source), next(source)
+    first, second = next(source)[0], next(source)[0]
     assert len(torch.cat([first, second]).unique()) == 32
 
 
@@ -379,3 +381,26 @@ def test_the_rate_warms_up_and_falls_to_zero() -> None:
     assert max(rates) == pytest.approx(1.0) == pytest.approx(rates[10])
     assert rates[100] == pytest.approx(0.0, abs=1e-12)
     assert all(a > b for a, b in itertools.pairwise(rates[10:]))
+
+
+def test_bf16_and_compiled_training_descend_the_same_loss() -> None:
+    """bfloat16 keeps 8 bits: relative steps of 2^-8 in the products; the loss of a few steps agrees to a percent."""
+    losses = {}
+    for precision in ("float32", "bf16", "auto"):
+        torch.manual_seed(0)
+        model = MADE(Space.binary(16), (32,), dropout=0.0)
+        x = torch.randint(2, (256, 16), generator=torch.Generator().manual_seed(0)).numpy()
+        feed = Feed(x, Integers(model.space), 64, 0, torch.device("cpu"), torch.float32)
+        run = train(model, Likelihood(), feed, Plan(steps=40, precision=precision, average=0))
+        assert all(p.dtype == torch.float32 for p in model.parameters())
+        losses[precision] = [row["loss"] for row in run.history]
+    assert losses["auto"] == losses["float32"]  # no GPU: nothing changes
+    assert losses["bf16"] != losses["float32"]
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=1e-2)
+
+
+@pytest.mark.parametrize("wrong", [{"precision": "float16"}, {"compile": 1}])
+def test_a_plan_refuses_words_it_does_not_know(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        Plan(**wrong)
+    assert caught.value.given and caught.value.do

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.checks import quadrature
+from jensen.checks.sites import site_densities
 from jensen.checks.subject import can, device_of, enumerable, float_type, precise, some_rows
 from jensen.checks.twin import table, twin
 from jensen.checks.verdict import Verdict, both, sentences
@@ -21,6 +22,7 @@ NAME = "mass_sums"
 EXACT = 1e-10
 """In float64: 2^16 masses of d sites, each wrong by at most d * levels * 1e-16 of itself, stay below 1e-12."""
 DRAWS = 64
+ROWS = 4
 NOISE = 5.0
 """Standard errors that a lower bound's total may exceed one by: a chance of 3e-7."""
 DENSITY = 1e-4
@@ -38,8 +40,9 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     """Sum exp(log_prob) over every row of a small discrete space: one, within rounding.
 
     A larger space: the same sum for a tiny twin of the model with strong weights, and on the model's own space, where
-    it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature, in the model's own
-    space up to two dimensions and for a twin in two dimensions beyond. For a model with a lower bound only, the sum
+    it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature, of every site given the
+    earlier ones where the model is autoregressive, else in the model's own space up to two dimensions and for a twin in
+    two dimensions beyond. For a model with a lower bound only, the sum
     may not exceed one by more than its noise. None where no sum is feasible.
     """
     assert space is not None
@@ -142,6 +145,8 @@ def _conditional_masses(module: Any, x: Tensor, space: Space) -> tuple[bool | No
 def _density(module: Any, rows: Tensor | None, space: Space, seed: int) -> Verdict:
     if Can.LOG_PROB not in can(module):
         return Verdict(NAME, None, "a lower bound of a density is not integrated: its noise has no grid")
+    if hasattr(module, "conditionals") and hasattr(module, "head"):
+        return site_densities(module, some_rows(module, rows, space, ROWS, seed), space, seed)
     prefix, subject = "", module
     if space.dims > 2:
         try:

@@ -48,6 +48,10 @@ def twin(model: Any, seed: int) -> Any:
     if hyper.get("order") is not None:
         # a permutation of the sites: keep the sites that are left, in the same order
         hyper["order"] = [int(site) for site in hyper["order"] if int(site) < space.dims]
+    if space.is_image:
+        # windows that reach across the tiny image and no further
+        most = 2 * max(space.shape[1:]) - 1
+        hyper |= {name: min(size, most) for name, size in hyper.items() if name in ("kernel", "block_kernel")}
     context = getattr(model, "context", None)
     if context is not None:
         hyper["context"] = context

@@ -153,9 +153,9 @@ def _rows(subject: Any, source: str | None) -> Any:
     if source is None:
         return None
     if hasattr(subject, "codec"):
-        from jensen.data import read
+        from jensen.context import rows_alone
 
-        return read(source, subject.space)
+        return rows_alone(subject.context_codec, source, subject.space)
     import jensen
 
     return jensen.rows(source).test[:]

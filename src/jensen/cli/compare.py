@@ -57,6 +57,7 @@ EXAMPLES = (
 @options.binarise
 @options.kinds
 @options.drop
+@options.context
 @options.threads
 @options.quiet
 @options.as_json
@@ -77,6 +78,7 @@ def compare(
     binarise: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
+    context: tuple[str, ...],
     threads: int | None,
     quiet: bool,
     as_json: bool,
@@ -95,7 +97,7 @@ def compare(
 
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs)
-    data = options.read_rows(rows, kinds, drop, binarise)
+    data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with open_progress(quiet) as progress:

@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     from jensen.fitted import Fitted
     from jensen.quantity import Scores
 
-EXAMPLE = "jensen fit digits --model made --steps 500 --set 'hidden=[256, 256]' --set rate=0.001"
+EXAMPLES = (
+    "jensen fit digits --model made --steps 500 --set 'hidden=[256, 256]' --set rate=0.001",
+    "jensen fit digits --model made --context label --out runs/digit-by-label",
+)
 
 
-@verb("fit", examples=[EXAMPLE], listing=options.LISTING)
+@verb("fit", examples=EXAMPLES, listing=options.LISTING)
 @click.argument("rows", metavar="ROWS")
 @click.option("--model", required=True, metavar="NAME", help="A name that jensen models lists.")
 @options.steps
@@ -52,6 +55,7 @@ EXAMPLE = "jensen fit digits --model made --steps 500 --set 'hidden=[256, 256]' 
 @options.binarise
 @options.kinds
 @options.drop
+@options.context
 @options.threads
 @options.quiet
 @options.as_json
@@ -69,6 +73,7 @@ def fit(
     binarise: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
+    context: tuple[str, ...],
     threads: int | None,
     quiet: bool,
     as_json: bool,
@@ -84,12 +89,14 @@ def fit(
     import jensen
     from jensen.models import model_class
 
-    arguments = [name for name in inspect.signature(model_class(model)).parameters if name != "space"]
+    arguments = [
+        name for name in inspect.signature(model_class(model)).parameters if name not in ("space", "context")
+    ]
     loop, hyper = options.split_settings(settings, arguments)
     plan = options.make_plan(steps, seconds, loop)
     folder = Path(out or f"runs/{model}-{base_name(rows)}")
     refuse_taken_folder(folder, overwrite or resume)
-    data = options.read_rows(rows, kinds, drop, binarise)
+    data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with nothing_halved(folder), open_progress(quiet) as progress:
@@ -119,7 +126,8 @@ def _held_out(fitted: Fitted, data: Rows, seed: int, progress: Progress) -> Scor
 
     progress.stage(fitted.name, "score")
     try:
-        return fitted.score(data.test, seed=seed)
+        held_out = None if data.context is None else data.context.held_out
+        return fitted.score(data.test, context=held_out, seed=seed)
     except Cannot as error:
         return error
 
@@ -131,6 +139,7 @@ def _document(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path)
         "hyper": fitted.model.hyper,
         "rows": data.name,
         "space": data.space.describe(),
+        "context": None if data.context is None else list(data.context.names),
         **score_document(scores),
         "record": fitted.record,
     }
@@ -157,7 +166,8 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
         ("run", str(folder)),
     ]
     if Can.SAMPLE in fitted.can:
+        given = "" if data.context is None else f" {options.example_context(data.context.space)}"
         lines.append(
-            ("next", f"jensen sample {folder} -n 16{' --out samples' if data.space.is_image else ''}")
+            ("next", f"jensen sample {folder} -n 16{given}{' --out samples' if data.space.is_image else ''}")
         )
     pairs(lines)

@@ -47,13 +47,14 @@ def models(name: str | None, as_json: bool) -> None:
 def _facts(name: str, cls: type[Model]) -> dict[str, Any]:
     doc = inspect.cleandoc(cls.__doc__ or "")
     about, _, rest = doc.partition("\n\n")
-    parameters = [p for p in inspect.signature(cls).parameters.values() if p.name != "space"]
+    parameters = [p for p in inspect.signature(cls).parameters.values() if p.name not in ("space", "context")]
     return {
         "name": name,
         "about": " ".join(about.split()),
         "accepts": [kind for kind in KINDS if kind in cls.accepts],
         "by_bound": _bounded(cls),
         "can": _abilities(cls),
+        "takes_context": cls.takes_context,
         "arguments": [
             {
                 "name": p.name,
@@ -118,13 +119,14 @@ def _print(facts: dict[str, Any]) -> None:
     click.echo(
         f"{click.style(facts['name'], bold=True)}: {folded(facts['about'], len(facts['name']) + 2, sys.stdout)}"
     )
-    given = ", ".join(f"{one['name']}={_value(one['default'])}" for one in facts["arguments"])
+    arguments = ", ".join(f"{one['name']}={_value(one['default'])}" for one in facts["arguments"])
     bounded = f"; by a lower bound {', '.join(facts['by_bound'])}" if facts["by_bound"] else ""
+    given = "; given a class or vector with --context" if facts["takes_context"] else ""
     pairs(
         [
-            ("rows", ", ".join(facts["accepts"]) + bounded),
+            ("rows", ", ".join(facts["accepts"]) + bounded + given),
             ("can", ", ".join(facts["can"])),
-            ("set", folded(given or "nothing", 8, sys.stdout)),
+            ("set", folded(arguments or "nothing", 8, sys.stdout)),
         ]
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from jensen.errors import UsageError, nearest
 if TYPE_CHECKING:
     from jensen.data import Rows
     from jensen.plan import Plan
+    from jensen.space import Space
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -64,6 +66,13 @@ drop = click.option(
     help="A column that is no part of a row, such as a label. May be repeated.",
 )
 
+context = click.option(
+    "--context",
+    multiple=True,
+    metavar="COLUMN|FILE",
+    help="What rows are conditioned on: a column (may be repeated), or a file with one class or vector a row, in the "
+    "order of ROWS; of an example: label.",
+)
 binarise = click.option(
     "--binarise",
     metavar="dynamic|0.5",
@@ -76,12 +85,52 @@ def seed(what: str) -> Callable[[Function], Function]:
     return click.option("--seed", default=0, help=what)
 
 
-def read_rows(source: str, kinds: Sequence[str], drop: Sequence[str], binarise: str | None = None) -> Rows:
+def read_rows(
+    source: str,
+    kinds: Sequence[str],
+    drop: Sequence[str],
+    binarise: str | None = None,
+    context: Sequence[str] = (),
+) -> Rows:
     """The rows of a source, split by the seed 0 whatever --seed says: all runs hold the same rows out."""
     import jensen
 
     warn_of_namesake(source)
-    return jensen.rows(source, kinds=parse_kinds(kinds), drop=drop, binarise=parse_binarise(binarise))
+    given = context[0] if len(context) == 1 else list(context) or None
+    return jensen.rows(
+        source, kinds=parse_kinds(kinds), drop=drop, binarise=parse_binarise(binarise), context=given
+    )
+
+
+def parse_context(texts: Sequence[str], names: Sequence[str]) -> Any:
+    """The context that a run's rows are given: one value, a file, or NAME=VALUE for each of several columns.
+
+    >>> parse_context(["setosa"], ["label"]), parse_context(["age=40", "sex=f"], ["sex", "age"])
+    ('setosa', {'age': '40', 'sex': 'f'})
+    """
+    if not texts or set(texts) == set(names):
+        return None  # the columns by name, as they were told to fit: ROWS hold them
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if set(pairs) <= set(names) and len(pairs) == len(texts) and all("=" in text for text in texts):
+        return pairs
+    if len(texts) == 1:
+        return Path(texts[0]) if Path(texts[0]).is_file() else texts[0]
+    wrong = next((name for name in pairs if name not in names), texts[0])
+    raise UsageError(
+        "several --context are NAME=VALUE, one a column", f"got {wrong!r}", nearest(wrong, names)
+    )
+
+
+def example_context(space: Space) -> str:
+    """Options --context that name the first class, or 0, of each column."""
+    from jensen.data.context import class_name, context_names
+
+    columns = [space.column(site) for site in range(space.dims)]
+    values = [class_name(column, column.low) for column in columns]
+    if len(values) == 1:
+        return f"--context {shlex.quote(values[0])}"
+    pairs = zip(context_names(space), values)
+    return " ".join(f"--context {shlex.quote(f'{name}={value}')}" for name, value in pairs)
 
 
 def parse_binarise(text: str | None) -> str | float | None:
@@ -174,14 +223,17 @@ def make_plan(steps: int | None, seconds: float | None, settings: Mapping[str, A
     from jensen.plan import Plan
 
     whole = {field.name for field in fields(Plan) if field.type == "int"}
+    others = {field.name for field in fields(Plan) if field.type in ("str", "bool")}
     for name, value in settings.items():
+        if name in others:
+            continue  # Plan says which words it takes
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if not number or (name in whole and value != int(value)):
             kind = "whole number" if name in whole else "number"
             raise UsageError(
                 f"{name} is a {kind}", f"got {value!r}", f"pass --set {name}={getattr(Plan, name)}"
             )
-    typed = {name: int(value) if name in whole else value for name, value in settings.items()}
+    typed: dict[str, Any] = {name: int(value) if name in whole else value for name, value in settings.items()}
     return Plan(steps=steps, seconds=seconds, **typed)
 
 

@@ -69,7 +69,8 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
     numbers = score_numbers(scores)
     mean = numbers["log_likelihood"]
     sure = f" {100 * mean.level:g}% interval," if mean.interval is not None else ""
-    lines = [("log-likelihood", f"{shown(mean)}, a {mean.measure};{sure} {len(scores):,} rows")]
+    given = f" given {', '.join(scores.how['context'])}" if scores.how.get("context") else ""
+    lines = [("log-likelihood", f"{shown(mean)}, a {mean.measure}{given};{sure} {len(scores):,} rows")]
     if "bits_per_dim" in numbers:
         made = scores.how.get("binarisation")
         of = f", of binarised rows ({made})" if made else ""

@@ -25,6 +25,7 @@ PRINTED = 100_000
 EXAMPLES = (
     "jensen sample runs/made-wine -n 5 --seed 1",
     "jensen sample runs/pixelcnn-digits -n 64 --out samples",
+    "jensen sample runs/digit-by-label -n 64 --context 7 --out sevens",
 )
 
 
@@ -37,6 +38,22 @@ EXAMPLES = (
     metavar="PATH",
     help="A file .csv, .parquet, .npy or .npz, or without suffix a folder of PNG images.",
 )
+@click.option(
+    "--context",
+    multiple=True,
+    metavar="VALUE",
+    help="What a conditional run is given: a class or number for all rows, a file with one a row, or NAME=VALUE for each "
+    "of several columns.",
+)
+@click.option(
+    "--temperature",
+    default=1.0,
+    help="Of every site given the earlier ones, autoregressive models only. Below 1 sharpens; such rows do not follow "
+    "the likelihood that score prints.",
+)
+@click.option(
+    "--sampler", default="auto", help="auto: the fastest exact one. naive: a full pass a site, the same rows."
+)
 @options.overwrite
 @options.threads
 @options.quiet
@@ -46,6 +63,9 @@ def sample(
     n: int,
     seed: int | None,
     out: str | None,
+    context: tuple[str, ...],
+    temperature: float,
+    sampler: str,
     overwrite: bool,
     threads: int | None,
     quiet: bool,
@@ -69,18 +89,33 @@ def sample(
         _refuse_long(n, fitted.space, as_json)
     else:
         check_target(out, fitted.space, overwrite=overwrite)
+    given = options.parse_context(context, [] if fitted.context_codec is None else fitted.context_codec.names)
     seed = secrets.randbits(31) if seed is None else seed
     with open_progress(quiet) as progress:
-        rows = fitted.sample(n, seed=seed, watch=progress.count(f"sampling {fitted.name}", n))
+        watch = progress.count(f"sampling {fitted.name}", n)
+        rows = fitted.sample(n, seed, given, temperature=temperature, sampler=sampler, watch=watch)
     if out is not None:
         write(out, rows, fitted.space, overwrite=overwrite)
     if as_json:
-        facts = {"run": run, "model": fitted.name, "n": n, "seed": seed, "out": out}
+        facts = {
+            "run": run,
+            "model": fitted.name,
+            "n": n,
+            "seed": seed,
+            "context": list(context) or None,
+            "temperature": temperature,
+            "follows_log_prob": temperature == 1,
+            "out": out,
+        }
         emit({**facts, "columns": _names(fitted.space), "rows": rows.tolist() if out is None else None})
     elif out is None:
         click.echo(_csv(rows, fitted.space), nl=False)
     if not quiet and not as_json:
         click.echo(f"{n:,} rows, seed {seed}" + (f": {out}" if out else ""), err=True)
+    if temperature != 1 and not as_json:
+        click.echo(
+            f"drawn at temperature {temperature:g}: these rows do not follow the model's log_prob", err=True
+        )
 
 
 def _refuse_long(n: int, space: Space, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from jensen.cli.verb import verb
 from jensen.errors import UsageError
 
 if TYPE_CHECKING:
+    from jensen.data import Contexts
     from jensen.fitted import Fitted
     from jensen.quantity import Scores
 
@@ -30,6 +31,13 @@ EXAMPLES = (
 @options.seed("Seed of the noise, where the number has any.")
 @click.option("--all", "everything", is_flag=True, help="All rows, those the model was fitted to included.")
 @options.drop
+@click.option(
+    "--context",
+    multiple=True,
+    metavar="VALUE|FILE",
+    help="What a conditional run is given, where ROWS do not hold it: a class or number for all rows, a file with one a "
+    "row, or NAME=VALUE for each of several columns.",
+)
 @click.option("--out", metavar="FILE.csv", help="Write one score a row.")
 @options.overwrite
 @options.threads
@@ -42,6 +50,7 @@ def score(
     seed: int,
     everything: bool,
     drop: tuple[str, ...],
+    context: tuple[str, ...],
     out: str | None,
     overwrite: bool,
     threads: int | None,
@@ -63,14 +72,17 @@ def score(
     fitted = jensen.load(run)
     settle_threads(threads, fitted.space)
     options.warn_of_namesake(rows)
-    values, part = _chosen(fitted, rows, drop, everything)
+    asked = options.parse_context(context, [] if fitted.context_codec is None else fitted.context_codec.names)
+    values, given, part = _chosen(fitted, rows, asked, drop, everything)
     with open_progress(quiet) as progress:
-        scores = fitted.score(values, k, seed=seed, watch=progress.count(f"scoring {rows}", len(values)))
+        watch = progress.count(f"scoring {rows}", len(values))
+        scores = fitted.score(values, k, given, seed=seed, watch=watch)
     if out is not None:
         _write(Path(out), scores)
     if as_json:
+        names = None if fitted.context_codec is None else list(fitted.context_codec.names)
         facts = {"run": run, "model": fitted.name, "rows": rows, "part": part, "n": len(scores), "out": out}
-        emit({**facts, **score_document(scores)})
+        emit({**facts, "context": names, **score_document(scores)})
     else:
         click.echo(f"{click.style(fitted.name, bold=True)} on {_SAYS[part].format(rows=rows, n=len(scores))}")
         pairs([*score_lines(scores), *([("scores", out)] if out else [])])
@@ -83,26 +95,31 @@ _SAYS = {
 }
 
 
-def _chosen(fitted: Fitted, source: str, drop: tuple[str, ...], everything: bool) -> tuple[Any, str]:
-    """The rows to score, and which part of the source they are: held-out, all (of known rows) or new."""
+def _chosen(
+    fitted: Fitted, source: str, context: Any, drop: tuple[str, ...], everything: bool
+) -> tuple[Any, Contexts | None, str]:
+    """The rows to score, their contexts, and which part of the source they are: held-out, all (of known rows) or new."""
     import jensen
-    from jensen.data import Bits, hash_rows, read
+    from jensen.context import rows_to_score
+    from jensen.data import Bits, hash_rows
 
-    values = read(source, fitted.space, drop=drop)
+    values, given = rows_to_score(fitted.context_codec, fitted.name, source, fitted.space, context, drop)
     known = fitted.record.get("data", {})
     origin = (
         values.key if isinstance(values, Bits) else hash_rows(values)
     )  # the hash of a run is that of grey rows
     if origin != known.get("hash"):
-        return values, "new"
+        return values, given, "new"
     if everything:
-        return values, "all"
+        return values, given, "all"
     counts = tuple(known["counts"][part] for part in ("train", "valid", "test"))
     for split in (None, counts):  # some examples have a split of their own; other rows are split by counts
-        data = jensen.rows(source, space=fitted.space, drop=drop, seed=known["split_seed"], split=split)
+        data = jensen.rows(
+            source, space=fitted.space, drop=drop, seed=known["split_seed"], split=split, context=given
+        )
         if (len(data.train), len(data.valid), len(data.test)) == counts:
             break
-    return data.test, "held-out"
+    return data.test, None if data.context is None else data.context.held_out, "held-out"
 
 
 def _refuse_other_format(out: str) -> None:

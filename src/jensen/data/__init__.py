@@ -2,6 +2,7 @@
 
 from jensen.data.arraylike import ArrayLike
 from jensen.data.binarise import Bits
+from jensen.data.context import ContextRows, Contexts
 from jensen.data.examples import describe_examples
 from jensen.data.output import check_target, write
 from jensen.data.rows import Rows, check_rows, read, rows
@@ -11,6 +12,8 @@ from jensen.data.stream import shards
 __all__ = [
     "ArrayLike",
     "Bits",
+    "ContextRows",
+    "Contexts",
     "Rows",
     "check_rows",
     "check_target",

@@ -20,6 +20,10 @@ BOOLEAN = ("false", "true")
 MOST_LABELS = 1000
 
 
+class Identifier(DataError):
+    """A column of labels has too many of them."""
+
+
 def sort_of(column: str, kind: pa.DataType) -> str:
     """Whether a column of this Arrow type holds numbers, texts or bits. Raises DataError for anything else."""
     import pyarrow as pa
@@ -74,7 +78,7 @@ class _Labels:
             self._refuse_numbers()
         if len(self.seen) > MOST_LABELS or (self.texts and told is None and len(self.seen) == self.rows > 1):
             count = f"more than {MOST_LABELS}" if len(self.seen) > MOST_LABELS else str(len(self.seen))
-            raise DataError(
+            raise Identifier(
                 f"column {self.name!r} looks like an identifier, not a category",
                 f"got {count} distinct values in {self.rows} rows",
                 f"pass drop=[{self.name!r}]",

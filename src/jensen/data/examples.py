@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from jensen.data.arraylike import Source
 from jensen.data.split import DEFAULT_SPLIT, split_rows
 from jensen.data.tables import Table, from_frame
-from jensen.errors import UsageError
+from jensen.errors import DataError, UsageError
 from jensen.space import Space
 
 EXAMPLES = {
@@ -23,6 +23,8 @@ EXAMPLES = {
     "iris": "150 flowers, 4 real columns on a lattice of 0.1",
     "wine": "178 wines, 13 real columns",
 }
+LABEL = "label"
+"""How the class, or the target, of an example is called as a context."""
 SIDE = 8
 STRIP = 40  # the photographs are 640 wide: sixteen strips each, in which patches lie entirely
 
@@ -56,6 +58,25 @@ def load_example(name: str, split: Sequence[float] | None, seed: int) -> Example
     if name in ("photos", "patches"):
         return _patches(name, split or DEFAULT_SPLIT, seed)
     return Example(_table(name))
+
+
+def example_label(name: str) -> Table:
+    """The class of each row of an example (of diabetes its target, a number): one column, called label.
+
+    Raises DataError for the photographs, which have none.
+    """
+    import pyarrow as pa
+    from sklearn import datasets
+
+    if name in ("photos", "patches"):
+        raise DataError(
+            f"the example {name} has no label", "got context='label'", "pass an array, one context a row"
+        )
+    bunch = getattr(datasets, f"load_{name}")()
+    target = bunch.target
+    if name not in ("digits", "diabetes"):
+        target = [str(bunch.target_names[code]) for code in target]
+    return from_frame(pa.table({LABEL: pa.array(target)}), name)
 
 
 def _digits() -> Example:

@@ -41,11 +41,21 @@ def from_idx(path: Path, memory: int, row: tuple[int, ...] | None = None) -> Sou
         raise DataError(
             f"{path} holds one number a row, as label files do",
             f"got shape {shape}",
-            "pass the file of images",
+            "pass the file of images, and this one as context",
         )
     if not _zipped(path) and path.stat().st_size > memory:
         rows = RawRows(path, shape, dtype, offset, layout(shape, row))
         return Source(path.name, rows, notes=("larger than memory: read from disk as needed",))
+    return from_array(_values(path, shape, dtype, offset), path.name, row)
+
+
+def from_idx_labels(path: Path) -> np.ndarray[Any, Any]:
+    """All numbers of an IDX file, as (n,) for a file of labels. Raises DataError for a file cut short."""
+    shape, dtype, offset = _header(path)
+    return _values(path, shape, dtype, offset)
+
+
+def _values(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int) -> np.ndarray[Any, Any]:
     need = dtype.itemsize * math.prod(shape)
     try:
         with _open(path) as file:
@@ -64,8 +74,7 @@ def from_idx(path: Path, memory: int, row: tuple[int, ...] | None = None) -> Sou
             f"got {given}",
             "copy or download the file again",
         )
-    values = np.frombuffer(body, dtype).reshape(shape)
-    return from_array(values, path.name, row)
+    return np.frombuffer(body, dtype).reshape(shape)
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:

@@ -123,14 +123,14 @@ def _write_csv(path: Path, rows: NDArray[Any], space: Space) -> None:
     import pyarrow.csv as csv
 
     with open(path, "wb") as file:
-        csv.write_csv(_table(rows, space), file)
+        csv.write_csv(as_table(rows, space), file)
 
 
 def _write_parquet(path: Path, rows: NDArray[Any], space: Space) -> None:
     import pyarrow.parquet as pq
 
     with open(path, "wb") as file:
-        pq.write_table(_table(rows, space), file)
+        pq.write_table(as_table(rows, space), file)
 
 
 def _write_pngs(path: Path, rows: NDArray[Any], space: Space) -> None:
@@ -147,7 +147,8 @@ def _write_pngs(path: Path, rows: NDArray[Any], space: Space) -> None:
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path / f"{i:0{digits}d}.png")
 
 
-def _table(rows: NDArray[Any], space: Space) -> Any:
+def as_table(rows: NDArray[Any], space: Space) -> Any:
+    """Rows (n, d) of a vector space as an Arrow table, as the user wrote them. Raises SpaceError for equal names."""
     import pyarrow as pa
 
     columns = [space.column(site) for site in range(space.dims)]

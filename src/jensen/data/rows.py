@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from jensen.data.arraylike import ArrayLike, Part, Source, chunks
 from jensen.data.binarise import are_bits, as_bits, binarised_space, check_binarise, check_grey, split_bits
+from jensen.data.context import ContextRows, context_names, split_contexts, take_context
 from jensen.data.examples import EXAMPLES, Example, load_example
 from jensen.data.infer import Kinds, array_space, table_space
 from jensen.data.infer import check_kinds as _check_kinds
@@ -41,7 +42,8 @@ class Rows:
     Each part is a NumPy array, or reads from disk as it is asked (`len`, `shape`, `dtype`, `[slice]`, `[sorted
     positions]`). `seed` and `hash` (of all rows before the split) repeat the split; `notes` are sentences on
     what was inferred, moved or found. Of dynamic bits, `train` reads as one draw and offers the grey rows for fresh
-    ones; `hash` is that of the grey rows, and the space says how bits are made of them.
+    ones; `hash` is that of the grey rows, and the space says how bits are made of them. `context` is
+    what each row is conditioned on, split alike.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Rows:
     seed: int
     hash: str
     notes: tuple[str, ...] = ()
+    context: ContextRows | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,6 +81,8 @@ class Rows:
         for kind, names in named.items():
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             lines.append(f"{kind}: {', '.join(names[:8])}{more}")
+        if self.context is not None:
+            lines.append(self.context.describe())
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def __repr__(self) -> str:
@@ -95,6 +100,7 @@ def rows(
     seed: int = 0,
     memory: int = MEMORY,
     name: str | None = None,
+    context: Any = None,
 ) -> Rows:
     """Read a source, find out its space, and split it by seed.
 
@@ -111,6 +117,9 @@ def rows(
     seed: of the permutation that splits the rows, and of the one draw of dynamic bits.
     memory: NPY, Parquet and IDX files and folders of images above so many bytes stay on disk.
     name: what to call the rows; by default the name of the file or example.
+    context: what rows are conditioned on: the name or names of columns, which then are no part of a row; or one value
+        or vector a row, in the order of the source: an array, list or series, or the path of a file; "label" for the
+        class of an example. Texts, bits and whole numbers are classes, other numbers real, unless `kinds` says else.
 
     Raises DataError for data that cannot be read or modelled, SpaceError for rows outside a given space,
     UsageError for arguments out of range.
@@ -122,16 +131,12 @@ def rows(
     dropped = [drop] if isinstance(drop, str) else list(drop)
     check_binarise(binarise)
     if isinstance(source, Rows):
-        return _as_they_are(source, space, kinds, dropped, binarise)
+        return _as_they_are(source, space, kinds, dropped, binarise, context)
     if space is not None and space.binarisation is not None and binarise is not None:
         raise UsageError(
             "a given space already says how its bits are made",
             f"got binarise={binarise!r} too",
             "pass one of them",
-        )
-    if space is not None and kinds is not None:
-        raise UsageError(
-            "a given space already says the kinds", f"got kinds={kinds!r} too", "pass one of them"
         )
     if memory < 1 or seed < 0:
         raise UsageError(
@@ -143,8 +148,14 @@ def rows(
     shares = tuple(split) if split is not None else example.split
     if example.parts is None:
         split_sizes(_count(example.source), shares)  # say that rows are too few before looking at them
+    given, opened, kinds = take_context(context, source, example.source, kinds)
+    dropped = [one for one in dropped if given is None or one not in context_names(given.space)]
+    if space is not None and kinds is not None:
+        raise UsageError(
+            "a given space already says the kinds", f"got kinds={kinds!r} too", "pass one of them"
+        )
     known = space or (example.space if kinds is None else None)
-    found, known, notes = _understand(example.source, known, kinds, dropped)
+    found, known, notes = _understand(opened, known, kinds, dropped)
     if binarise is not None:
         known, notes = binarised_space(known, found.values, binarise, seed)
     marks = fingerprint(found.values)
@@ -154,7 +165,9 @@ def rows(
     if known.binarisation is not None:
         taken = split_bits(as_bits(found.values, known, marks.hash), parts, taken)
     train, valid, test = taken
-    return Rows(name or found.name, known, train, valid, test, seed, marks.hash, (*found.notes, *notes))
+    contexts = split_contexts(given, parts)
+    notes = (*found.notes, *notes, *(contexts.notes() if contexts else ()))
+    return Rows(name or found.name, known, train, valid, test, seed, marks.hash, notes, contexts)
 
 
 def read(source: Any, space: Space, *, drop: Sequence[str] = (), memory: int = MEMORY) -> ArrayLike:
@@ -246,8 +259,19 @@ def _bits_or_grey(values: ArrayLike, space: Space) -> tuple[Space, tuple[str, ..
 
 
 def _as_they_are(
-    source: Rows, space: Space | None, kinds: Kinds, drop: list[str], binarise: str | float | None = None
+    source: Rows,
+    space: Space | None,
+    kinds: Kinds,
+    drop: list[str],
+    binarise: str | float | None = None,
+    context: Any = None,
 ) -> Rows:
+    if context is not None:
+        raise UsageError(
+            "Rows have their context from where they are made",
+            "got context beside Rows",
+            "pass it to jensen.rows(source, context=...)",
+        )
     if kinds is not None or drop or binarise is not None:
         raise UsageError(
             "Rows are ready already",

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
-from jensen.errors import SpaceError, UsageError
+from jensen.errors import UsageError
 from jensen.functional.masks import channel_group, raster_order
 from jensen.heads import head_for
+from jensen.nn.images import check_images
 from jensen.nn.sites import SiteInput
 from jensen.nn.window import Window
 from jensen.sampling.images import image_samplers
@@ -51,12 +52,12 @@ class GatedPixelCNN(Autoregressive):
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context)
-        if not space.is_image:
-            raise SpaceError(
-                "GatedPixelCNN models images (channels, height, width)", f"got {space.describe()}", "use made"
+        check_images("GatedPixelCNN", space, channels, layers, kernel=kernel, block_kernel=block_kernel)
+        if kernel < 3:
+            raise UsageError(
+                "the first window sees no earlier pixel", f"got kernel={kernel}", "7 is usual, 3 the least"
             )
         colours = space.shape[0]
-        _check(colours, channels, layers, kernel, block_kernel)
         self.colours, self.channels = colours, channels
         self.head = head_for(space, head, components)
         self.input = SiteInput(space, inputs)
@@ -165,18 +166,3 @@ class _Layer(nn.Module):
 def _gate(x: Tensor) -> Tensor:
     a, b = x.chunk(2, 1)
     return torch.tanh(a) * torch.sigmoid(b)
-
-
-def _check(colours: int, channels: int, layers: int, kernel: int, block_kernel: int) -> None:
-    if channels < colours or layers < 0:
-        raise UsageError(
-            "expected at least one channel a colour and 0 or more layers",
-            f"got channels={channels}, layers={layers} for {colours} colours",
-            "32 and 5 are usual",
-        )
-    if any(size < 1 or size % 2 == 0 for size in (kernel, block_kernel)) or kernel < 3:
-        raise UsageError(
-            "expected odd kernels, the first at least 3: a smaller one sees no earlier pixel",
-            f"got kernel={kernel}, block_kernel={block_kernel}",
-            "7 and 3 are usual",
-        )

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
-from jensen.errors import SpaceError, UsageError
 from jensen.functional.masks import conv_mask, raster_order
 from jensen.heads import head_for
+from jensen.nn.images import check_images
 from jensen.nn.masked import MaskedConv2d, channels_last
 from jensen.nn.sites import SiteInput
 from jensen.sampling.images import image_samplers
@@ -45,12 +45,7 @@ class PixelCNN(Autoregressive):
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context)
-        if not space.is_image:
-            raise SpaceError(
-                "PixelCNN models images (channels, height, width)", f"got {space.describe()}", "use made"
-            )
-        if layers < 0:
-            raise UsageError("expected 0 or more residual blocks", f"got layers={layers}", "5 is usual")
+        check_images("PixelCNN", space, channels, layers, kernel=kernel, block_kernel=block_kernel)
         colours = space.shape[0]
         self.head = head_for(space, head, components)
         self.input = SiteInput(space, inputs)

@@ -66,7 +66,7 @@ class Transformer(Autoregressive):
         )
         self.norm = nn.LayerNorm(width)
         # a small last layer starts near the uniform guess
-        self.read = BySite(own, width, self.head.size, gain=0.1)
+        self.read = BySite(own, width, self.head.size, gain=0.03)
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x."""

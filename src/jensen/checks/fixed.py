@@ -1,0 +1,65 @@
+"""A conditional model at one context: an unconditional model, which every check can look at."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from jensen.checks.subject import device_of
+from jensen.model import Model, abilities
+
+_SAID = "_fixed_at"
+_COUNTED = ("sample", "sample_with_log_prob")
+_OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "solve")
+
+
+def fixed(model: Model, c: Tensor, said: str = "") -> Model:
+    """`model` with the encoded context c (d,) wherever a method is called without one; `said` tells it in words.
+
+    The view shares everything with the model, modes and weights included. Its class is a subclass made here, and not a
+    wrapper: checks copy a model, build its class again on a small space and save it, and each of these must stay at c.
+    """
+    cls = type(model)
+    written = [*abilities(model.can), *(["conditionals"] if hasattr(model, "conditionals") else [])]
+    methods: dict[str, Any] = {name: _of_rows(cls, name, c) for name in _OF_ROWS if name in written}
+    methods |= {name: _counted(cls, name, c) for name in _COUNTED if name in written}
+    facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said}
+    made = type(cls.__name__, (cls,), {**methods, **facts})
+    view = cast(Model, object.__new__(made))
+    object.__setattr__(view, "__dict__", model.__dict__)
+    return view
+
+
+def fixed_at(module: Any) -> str:
+    """The context of such a view in words; nothing for any other module."""
+    return str(getattr(type(module), _SAID, ""))
+
+
+def first_context(model: Model, given: Tensor | None) -> Tensor:
+    """The first of some encoded contexts (n, d), or without any the first class and the mean of each column."""
+    assert model.context is not None
+    return torch.zeros(model.context.dims) if given is None or not len(given) else given[0]
+
+
+def _of_rows(cls: type[Model], name: str, at: Tensor) -> Any:
+    method = getattr(cls, name)
+
+    def call(self: Any, x: Tensor, c: Tensor | None = None, **more: Any) -> Any:
+        return method(self, x, _repeated(self, at, len(x)) if c is None else c, **more)
+
+    return call
+
+
+def _counted(cls: type[Model], name: str, at: Tensor) -> Any:
+    method = getattr(cls, name)
+
+    def call(self: Any, n: int, c: Tensor | None = None, generator: Any = None, **more: Any) -> Any:
+        return method(self, n, _repeated(self, at, n) if c is None else c, generator=generator, **more)
+
+    return call
+
+
+def _repeated(model: Any, c: Tensor, n: int) -> Tensor:
+    return c.to(device_of(model)).expand(n, -1)

@@ -1,0 +1,93 @@
+"""The integral of an autoregressive density: site by site, which is the whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jensen.checks.subject import float_type, precise
+from jensen.checks.verdict import Verdict
+from jensen.space import Space
+
+NAME = "mass_sums"
+SITES = 16
+"""Sites whose densities are integrated, for every row: spread over the order, the last one included."""
+ALLOWED = 1e-6
+"""Quadrature stops at 1e-8, and neither tails of normals so far out nor float64 sums are seen beside it."""
+
+
+def site_densities(module: Any, x: Tensor, space: Space, seed: int) -> Verdict:
+    """Integrate the density of sites given the earlier ones: if each is one, and no site looks ahead, so is the whole.
+
+    Adaptive Gauss-Kronrod quadrature over 64 times the spread of the head's own draws to each side, started on a grid of
+    those draws, so that narrow components are met. A float32 model that insists on its type is allowed 1e-3. And log_prob
+    must be the sum of its sites.
+    """
+    subject = precise(module, lambda m: m.log_prob(x.double()))
+    dtype = float_type(subject)
+    exact = dtype == torch.float64
+    x = x.to(dtype)
+    with torch.no_grad():
+        parameters = subject.conditionals(x)
+        chain = subject.head.log_prob(parameters, x).double().flatten(1).sum(1)
+        gap = float((chain - subject.log_prob(x)).abs().max()) / (1 + float(chain.abs().max()))
+    order = subject.order.cpu()
+    sites = order[torch.linspace(0, len(order) - 1, min(SITES, len(order))).round().long().unique()]
+    totals, unsettled = _integrals(
+        subject.head, parameters.reshape(len(x), space.dims, -1)[:, sites.to(x.device)], sites
+    )
+    error = float(np.abs(totals - 1).max())
+    allowed = ALLOWED if exact else 1e-3
+    text = (
+        f"the densities of {len(sites)} of {space.dims} sites given the earlier ones integrate to 1 within {error:.1g} "
+        f"on {len(x)} rows, and log_prob is the sum of its sites within {gap:.1g} of itself"
+    )
+    if not unsettled <= allowed:
+        return Verdict(NAME, None, f"{text}: not settled, quadrature error {unsettled:.1g}")
+    holds = error <= allowed and gap <= (1e-10 if exact else 1e-4)
+    return Verdict(
+        NAME,
+        bool(holds),
+        text,
+        {"total": float(totals.flat[np.abs(totals - 1).argmax()]), "allowed": allowed},
+    )
+
+
+def _integrals(head: Any, parameters: Tensor, sites: Tensor) -> tuple[NDArray[np.float64], float]:
+    """The integrals (n, m) over the real line of the densities with parameters (n, m, size), and the error of each."""
+    n, m, _ = parameters.shape
+    sites = sites.to(parameters.device)
+    with torch.no_grad():
+        # a mixture draws its component first: not the quantiles of u, but where the mass lies
+        drawn = torch.stack(
+            [
+                head.sample(parameters, u.expand(n, m), sites)
+                for u in torch.linspace(0, 1, 1026, dtype=torch.float64, device=parameters.device)[1:-1]
+            ],
+            -1,
+        ).double()
+    inner = drawn.sort(-1).values[..., ::16]
+    span = inner[..., -1:] - inner[..., :1]
+    tails = span * torch.tensor([64.0, 16.0, 4.0, 1.0, 0.25], dtype=span.dtype, device=span.device)
+    points = torch.cat([inner[..., :1] - tails, inner, inner[..., -1:] + tails.flip(-1)], -1)
+    # one variable t for all: piece i of every density is t in [i, i + 1], mapped linearly
+    low, width = points[..., :-1], points.diff(dim=-1)
+
+    def density(t: float) -> NDArray[np.float64]:
+        piece = min(int(t), width.shape[-1] - 1)
+        at = low[..., piece] + width[..., piece] * (t - piece)
+        with torch.no_grad():
+            log_p = head.log_prob(parameters, at.to(parameters.dtype), sites).double()
+        return np.asarray((log_p.exp() * width[..., piece]).flatten().cpu().numpy())
+
+    from scipy.integrate import quad_vec
+
+    pieces = width.shape[-1]
+    total, error = quad_vec(
+        density, 0, pieces, epsabs=1e-8, epsrel=0, norm="max", limit=2000, points=np.arange(1, pieces)
+    )
+    return np.asarray(total).reshape(n, m), float(error)
