@@ -44,6 +44,13 @@ RECIPES = {
         batch=16,
         rate=3e-3,
     ),
+    "wide": Recipe(
+        "gated-pixelcnn",
+        {"channels": 24, "layers": 6, "kernel": 7, "block_kernel": 5, "dropout": 0.0},
+        steps=8_000,
+        batch=16,
+        rate=3e-3,
+    ),
     "pixelcnn": Recipe(
         "pixelcnn",
         {"channels": 32, "layers": 7, "kernel": 7, "block_kernel": 3, "dropout": 0.0},
@@ -76,6 +83,7 @@ def run(recipe: Recipe, folder: Path, seed: int) -> dict[str, Any]:
     spent, cpu_spent = time.perf_counter() - began, time.process_time() - cpu_began
     nats = fitted.score(source(folder, "t10k")).mean()
     low, high = nats.interval or (None, None)
+    losses = [line["loss"] for line in fitted.history[-len(fitted.history) // 20 :]]
     return {
         "recipe": asdict(recipe),
         "seed": seed,
@@ -84,6 +92,7 @@ def run(recipe: Recipe, folder: Path, seed: int) -> dict[str, Any]:
         "kind": str(nats.kind),
         "train_cpu_seconds": cpu_spent,
         "train_seconds": spent,
+        "loss_at_the_end": sum(losses) / len(losses),
         "parameters": fitted.record["parameters"],
         "rows_seen": fitted.record["run"]["steps"] * recipe.batch,
     }
@@ -93,7 +102,11 @@ def progress(moment: Moment) -> None:
     """A line a validation."""
     if moment.valid is not None:
         cpu = time.process_time()
-        print(f"step {moment.step}: {moment.valid}, CPU {cpu:.0f} s", file=sys.stderr, flush=True)
+        print(
+            f"step {moment.step}: {moment.valid}, loss {moment.loss:.2f}, CPU {cpu:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def given() -> argparse.Namespace:
