@@ -34,6 +34,7 @@ class Recipe:
     steps: int
     batch: int
     rate: float
+    precision: str = "float32"
 
 
 RECIPES = {
@@ -75,7 +76,14 @@ def run(recipe: Recipe, folder: Path, seed: int) -> dict[str, Any]:
     import jensen
 
     rows = jensen.rows(source(folder, "train"), binarise="dynamic", split=SPLIT, seed=seed)
-    plan = jensen.Plan(steps=recipe.steps, batch=recipe.batch, rate=recipe.rate, checks=12, patience=0)
+    plan = jensen.Plan(
+        steps=recipe.steps,
+        batch=recipe.batch,
+        rate=recipe.rate,
+        precision=recipe.precision,
+        checks=12,
+        patience=0,
+    )
     began, cpu_began = time.perf_counter(), time.process_time()
     fitted = jensen.fit(
         recipe.model, rows, plan=plan, seed=seed, device="cpu", watch=progress, **recipe.hyper
