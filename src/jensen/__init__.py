@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     from jensen import functional
     from jensen.auditing import audit
     from jensen.comparison import Comparison, compare
+    from jensen.completing import Completion
     from jensen.data import Rows, rows
-    from jensen.errors import Cannot, DataError, Diverged, Incomparable, JensenError, SpaceError, UsageError
+    from jensen.errors import (
+        Cannot,
+        DataError,
+        Diverged,
+        Incomparable,
+        JensenError,
+        JensenWarning,
+        SpaceError,
+        UsageError,
+    )
     from jensen.fitted import Fitted, load
     from jensen.fitting import fit
     from jensen.functional.receptive import receptive_field
@@ -28,6 +38,7 @@ _WHERE = {
     "audit": "auditing",
     "compare": "comparison",
     "Comparison": "comparison",
+    "Completion": "completing",
     "rows": "data",
     "Rows": "data",
     "Cannot": "errors",
@@ -35,6 +46,7 @@ _WHERE = {
     "Diverged": "errors",
     "Incomparable": "errors",
     "JensenError": "errors",
+    "JensenWarning": "errors",
     "SpaceError": "errors",
     "UsageError": "errors",
     "fit": "fitting",
@@ -56,11 +68,13 @@ __all__ = [
     "Cannot",
     "Column",
     "Comparison",
+    "Completion",
     "DataError",
     "Diverged",
     "Fitted",
     "Incomparable",
     "JensenError",
+    "JensenWarning",
     "Kind",
     "Model",
     "Plan",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from jensen.errors import UsageError, nearest
 from jensen.functional.ancestral import uniforms
-from jensen.heads import Head
+from jensen.functional.masks import site_order
+from jensen.heads import Head, head_for
 from jensen.model import Model
 from jensen.nn.context import ContextInput
 from jensen.nn.sites import SiteInput
@@ -25,18 +26,35 @@ Sampler = Callable[[Walk], None]
 class Autoregressive(Model):
     """p(x) = product over sites of p(x_i | earlier sites, c), exact: a mass on discrete rows, a density on real ones.
 
-    A leaf sets `head` and `order` (d,), the flat sites as they are drawn, and writes `conditionals`; `samplers` names
-    exact samplers that are faster than a pass a site.
+    A leaf writes `conditionals`; `samplers` names exact samplers that are faster than a pass a site. What all have:
+    `head`, the distribution of a site; `input`, sites as features; `order` (d,), the flat sites as they are drawn;
+    `given`, the context as features, or None. `inputs`, `head`, `components` are those of MADE.
     """
 
+    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
     takes_context: ClassVar[bool] = True
-    head: Head
-    input: SiteInput
     order: Tensor
 
-    def __init__(self, space: Space, context: Space | None = None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        context: Space | None,
+        *,
+        inputs: str | None,
+        head: str | None,
+        components: int,
+        order: str | Sequence[int] | None = None,
+    ) -> None:
         super().__init__(space, context)
+        self.head: Head = head_for(space, head, components)
+        self.input = SiteInput(space, inputs)
         self.given = None if context is None else ContextInput(context)
+        self.register_buffer("order", site_order(space.shape, order), persistent=False)
+
+    @property
+    def context_size(self) -> int:
+        """Features of the context, 0 without one."""
+        return 0 if self.given is None else self.given.size
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x (n, *shape)."""

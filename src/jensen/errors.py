@@ -59,6 +59,10 @@ class Diverged(JensenError, ArithmeticError):
     fitted: Any = None
 
 
+class JensenWarning(UserWarning):
+    """A result that is there, and is to be doubted."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Name the known names nearest to `name`, or all of them when none is near.
 

@@ -19,6 +19,7 @@ from jensen.autoregressive import Autoregressive
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
+from jensen.completing import Completion, complete
 from jensen.context import ContextCodec, contexts_to_sample, rows_alone, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
@@ -163,6 +164,44 @@ class Fitted:
         if given is None or self.context_codec is None:
             return None
         return on_device(self.context_codec.encode(given.values[part]), *place(self.model))
+
+    def complete(
+        self,
+        rows: Any,
+        missing: Any = None,
+        n: int = 1,
+        *,
+        particles: int = 256,
+        seed: int | None = None,
+        context: Any = None,
+        watch: Callable[[int], None] | None = None,
+    ) -> Completion:
+        """n draws of the missing sites of every row from p(missing | observed), independent of each other.
+
+        `rows`: anything `jensen.rows` reads (of Rows the held-out part); what missing sites hold does not matter.
+        `missing`: bool, True where a site is to be drawn, of the shape of one row or one a row; None: the gaps of the
+        rows, NaN in an array and empty cells of a table. Exact where the observed sites come before the missing ones
+        in the model's order (`model.order`, flat sites). Otherwise every draw is that of a system of `particles` of
+        its own, which walk the sites and are weighed by the observed ones: approximate, with the effective sample size
+        (`ess`) and a JensenWarning below 10; more particles come closer. Cost: n x rows x particles samples, one each
+        where exact. The same seed gives the same completions on the same device; None draws a fresh one. `watch` is
+        told how many completions are done. `context`: of a conditional model, as in `score`.
+
+        Raises Cannot for a model without distributions of single sites (all but the autoregressive ones), SpaceError
+        for observed values outside the space, UsageError for a mask without missing or without observed sites.
+        """
+        return complete(
+            self.model,
+            self.codec,
+            rows,
+            missing,
+            n,
+            particles=particles,
+            seed=seed,
+            context=context,
+            context_codec=self.context_codec,
+            watch=watch,
+        )
 
     def embed(self, rows: Any) -> NDArray[Any]:
         """Features (n, d) of rows. Raises Cannot when the model does not embed."""

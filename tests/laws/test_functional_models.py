@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from jensen.model import Model
+from jensen.models.gated_pixelcnn import GatedPixelCNN
 from jensen.models.made import MADE
 from jensen.models.pixelcnn import PixelCNN
+from jensen.models.transformer import Transformer
 from jensen.nn.masked import MaskedConv2d, MaskedLinear
 from jensen.space import Space
 
@@ -26,7 +30,24 @@ def _pixelcnn() -> Model:
     return PixelCNN(SPACE, 8, 2, kernel=5)
 
 
-@pytest.fixture(params=[_made, _pixelcnn], ids=["made", "pixelcnn"])
+def _gated() -> Model:
+    return GatedPixelCNN(SPACE, 8, 2, kernel=5)
+
+
+def _transformer() -> Model:
+    return Transformer(SPACE, 16, 2, 2, order="random")
+
+
+@pytest.fixture(params=[_made, _pixelcnn])
+def masked(request: pytest.FixtureRequest) -> Model:
+    torch.manual_seed(0)
+    built: Model = request.param()
+    return built.eval()
+
+
+@pytest.fixture(
+    params=[_made, _pixelcnn, _gated, _transformer], ids=["made", "pixelcnn", "gated", "transformer"]
+)
 def model(request: pytest.FixtureRequest) -> Model:
     torch.manual_seed(0)
     built: Model = request.param()
@@ -42,21 +63,21 @@ def _masked(model: nn.Module) -> list[MaskedLinear | MaskedConv2d]:
     return [layer for layer in model.modules() if isinstance(layer, (MaskedLinear, MaskedConv2d))]
 
 
-def test_dead_weights_get_a_gradient_of_exactly_zero(model: Model, rows: Tensor) -> None:
-    model.log_prob(rows).sum().backward()
-    for layer in _masked(model):
+def test_dead_weights_get_a_gradient_of_exactly_zero(masked: Model, rows: Tensor) -> None:
+    masked.log_prob(rows).sum().backward()
+    for layer in _masked(masked):
         assert layer.weight.grad is not None
         assert bool((layer.weight.grad[layer.mask == 0] == 0).all())
         assert bool((layer.weight[layer.mask == 0] == 0).all())
 
 
-def test_dead_weights_stay_zero_under_adamw(model: Model, rows: Tensor) -> None:
-    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+def test_dead_weights_stay_zero_under_adamw(masked: Model, rows: Tensor) -> None:
+    optimiser = torch.optim.AdamW(masked.parameters(), lr=0.1, weight_decay=0.1)
     for _ in range(3):
         optimiser.zero_grad()
-        (-model.log_prob(rows).mean()).backward()
+        (-masked.log_prob(rows).mean()).backward()
         optimiser.step()
-    dead = [layer.weight[layer.mask == 0] for layer in _masked(model)]
+    dead = [layer.weight[layer.mask == 0] for layer in _masked(masked)]
     assert sum(part.numel() for part in dead) > 0
     assert all(bool((part == 0).all()) for part in dead)
 
@@ -72,16 +93,22 @@ def test_functional_call_is_the_model(model: Model, rows: Tensor) -> None:
     assert torch.equal(outside, model.log_prob(rows))
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch maps its fused attention row by row
+@pytest.mark.parametrize("inputs", ["scaled", "onehot"])
 @pytest.mark.parametrize(
-    "inputs",
+    ("cls", "hyper"),
     [
-        "scaled",
-        "onehot",
+        (PixelCNN, {"channels": 8, "layers": 2, "kernel": 5}),
+        (GatedPixelCNN, {"channels": 8, "layers": 2, "kernel": 5}),
+        (Transformer, {"width": 16, "layers": 2, "heads": 2}),
     ],
+    ids=["pixelcnn", "gated", "transformer"],
 )
-def test_gradients_a_row_by_vmap_add_up_to_the_gradient(inputs: str, rows: Tensor) -> None:
+def test_gradients_a_row_by_vmap_add_up_to_the_gradient(
+    cls: type[Model], hyper: dict[str, Any], inputs: str, rows: Tensor
+) -> None:
     torch.manual_seed(0)
-    wrapped = _Scored(PixelCNN(SPACE, 8, 2, kernel=5, inputs=inputs).eval())
+    wrapped = _Scored(cls(SPACE, **hyper, inputs=inputs).eval())
     weights = {name: value.detach() for name, value in wrapped.named_parameters()}
 
     def score(weights: dict[str, Tensor], row: Tensor) -> Tensor:

@@ -309,5 +309,5 @@ def test_bad_arguments_say_what_to_do() -> None:
     assert bool(model.log_prob(torch.zeros(1, 3, dtype=torch.long), torch.tensor([7])).isnan())
     with pytest.raises(Cannot, match="without a context"):
         MADE(Space.binary(3), (4,)).log_prob(torch.zeros(1, 3, dtype=torch.long), torch.tensor([1]))
-    with pytest.raises(UsageError, match="odd kernels"):
+    with pytest.raises(UsageError, match="odd kernel"):
         GatedPixelCNN(Space.binary((1, 5, 5)), kernel=4)

@@ -558,7 +558,7 @@ def test_a_comparison_on_rows_with_a_context_is_conditional_throughout(
 def test_the_default_line_up_holds_only_models_that_take_the_context(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from jensen.comparison import line_up
+    from jensen.lineup import line_up
 
     bits = jensen.rows(flags()[0], context=flags()[1])
     assert "independent" not in line_up(bits) and "made" in line_up(bits)

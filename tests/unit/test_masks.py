@@ -10,6 +10,9 @@ import torch
 
 from jensen.errors import UsageError
 from jensen.functional.masks import MadeMasks, channel_group, conv_mask, made_degrees, made_masks
+from jensen.models.gated_pixelcnn import GatedPixelCNN
+from jensen.models.pixelcnn import PixelCNN
+from jensen.space import Space
 
 
 def test_masks_a_and_b_keep_the_taps_of_claim_a1() -> None:
@@ -122,3 +125,14 @@ def test_errors_have_three_parts(wrong: Any) -> None:
     with pytest.raises(UsageError) as error:
         wrong()
     assert error.value.wrong and error.value.given and error.value.do
+
+
+@pytest.mark.parametrize("cls", [PixelCNN, GatedPixelCNN])
+def test_windows_fit_the_image(cls: type[PixelCNN] | type[GatedPixelCNN]) -> None:
+    """By default as wide as the image can use; a wider one that is asked for is refused."""
+    tiny = cls(Space.binary((1, 2, 2)), 4, 1)
+    assert tiny.log_prob(torch.zeros(1, 1, 2, 2, dtype=torch.long)).shape == (1,)
+    for wrong in ({"kernel": 5}, {"block_kernel": 5}, {"kernel": 2}, {"layers": -1}, {"channels": 0}):
+        with pytest.raises(UsageError) as caught:
+            cls(Space.binary((1, 2, 2)), **{"channels": 4, "layers": 1, **wrong})
+        assert caught.value.given and caught.value.do

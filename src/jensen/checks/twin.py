@@ -51,7 +51,8 @@ def twin(model: Any, seed: int) -> Any:
     if space.is_image:
         # windows that reach across the tiny image and no further
         most = 2 * max(space.shape[1:]) - 1
-        hyper |= {name: min(size, most) for name, size in hyper.items() if name in ("kernel", "block_kernel")}
+        given = {name: size for name, size in hyper.items() if name in ("kernel", "block_kernel") and size}
+        hyper |= {name: min(size, most) for name, size in given.items()}
     context = getattr(model, "context", None)
     if context is not None:
         hyper["context"] = context

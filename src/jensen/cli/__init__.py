@@ -20,6 +20,7 @@ from jensen.errors import UsageError, nearest
 VERBS: dict[str, tuple[str, str]] = {
     "fit": ("jensen.cli.fit", "Fit a model to rows and keep the run in a folder."),
     "sample": ("jensen.cli.sample", "Draw rows from a run."),
+    "complete": ("jensen.cli.complete", "Draw the missing part of rows, given the rest."),
     "score": ("jensen.cli.score", "Log-likelihood of rows under a run."),
     "compare": ("jensen.cli.compare", "Several models on the same held-out rows, and what that proves."),
     "audit": ("jensen.cli.audit", "Is a model what it claims to be? A run, or any torch module of yours."),
@@ -27,7 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Fit and use": ("fit", "sample", "score"),
+    "Fit and use": ("fit", "sample", "complete", "score"),
     "Judge": ("compare", "audit"),
     "Look up": ("models",),
 }

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from jensen.cli import options
+from jensen.cli.drawn import as_csv, column_names, refuse_long
 from jensen.cli.output import emit, refuse_taken_file
 from jensen.cli.progress import open_progress
 from jensen.cli.verb import verb
-from jensen.errors import UsageError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from jensen.space import Space
-
-PRINTED = 100_000
-"""Numbers that are printed at most; more belong in a file."""
 
 EXAMPLES = (
     "jensen sample runs/made-wine -n 5 --seed 1",
@@ -86,7 +77,7 @@ def sample(
     fitted = jensen.load(run)
     settle_threads(threads, fitted.space)
     if out is None:
-        _refuse_long(n, fitted.space, as_json)
+        refuse_long(n, fitted.space, as_json)
     else:
         check_target(out, fitted.space, overwrite=overwrite)
     given = options.parse_context(context, [] if fitted.context_codec is None else fitted.context_codec.names)
@@ -107,45 +98,12 @@ def sample(
             "follows_log_prob": temperature == 1,
             "out": out,
         }
-        emit({**facts, "columns": _names(fitted.space), "rows": rows.tolist() if out is None else None})
+        emit({**facts, "columns": column_names(fitted.space), "rows": rows.tolist() if out is None else None})
     elif out is None:
-        click.echo(_csv(rows, fitted.space), nl=False)
+        click.echo(as_csv(rows, fitted.space), nl=False)
     if not quiet and not as_json:
         click.echo(f"{n:,} rows, seed {seed}" + (f": {out}" if out else ""), err=True)
     if temperature != 1 and not as_json:
         click.echo(
             f"drawn at temperature {temperature:g}: these rows do not follow the model's log_prob", err=True
         )
-
-
-def _refuse_long(n: int, space: Space, as_json: bool) -> None:
-    """Raise UsageError for rows that are not to be printed, before they are drawn."""
-    if space.is_image and not as_json:
-        raise UsageError(
-            "images are not printed",
-            f"got rows of {space.describe()}",
-            "pass --out FOLDER for PNG, or --out FILE.npy",
-        )
-    if n * space.dims > PRINTED:
-        raise UsageError(
-            f"at most {PRINTED:,} numbers are printed", f"got {n:,} rows of {space.dims:,}", "pass --out FILE"
-        )
-
-
-def _names(space: Space) -> list[str] | None:
-    """Names of the columns of a table, as its CSV has them."""
-    if space.is_image:
-        return None
-    return [space.column(site).name or f"x{site}" for site in range(space.dims)]
-
-
-def _csv(rows: NDArray[Any], space: Space) -> str:
-    """The rows as the CSV file that --out would write."""
-    import tempfile
-
-    from jensen.data import write
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "rows.csv")
-        write(path, rows, space)
-        return path.read_text(encoding="utf-8")

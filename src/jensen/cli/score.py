@@ -73,7 +73,7 @@ def score(
     settle_threads(threads, fitted.space)
     options.warn_of_namesake(rows)
     asked = options.parse_context(context, [] if fitted.context_codec is None else fitted.context_codec.names)
-    values, given, part = _chosen(fitted, rows, asked, drop, everything)
+    values, given, part = chosen(fitted, rows, asked, drop, everything)
     with open_progress(quiet) as progress:
         watch = progress.count(f"scoring {rows}", len(values))
         scores = fitted.score(values, k, given, seed=seed, watch=watch)
@@ -84,18 +84,18 @@ def score(
         facts = {"run": run, "model": fitted.name, "rows": rows, "part": part, "n": len(scores), "out": out}
         emit({**facts, "context": names, **score_document(scores)})
     else:
-        click.echo(f"{click.style(fitted.name, bold=True)} on {_SAYS[part].format(rows=rows, n=len(scores))}")
+        click.echo(f"{click.style(fitted.name, bold=True)} on {SAYS[part].format(rows=rows, n=len(scores))}")
         pairs([*score_lines(scores), *([("scores", out)] if out else [])])
 
 
-_SAYS = {
+SAYS = {
     "held-out": "the held-out part of {rows}, {n:,} rows that it was not fitted to (--all: every row)",
     "all": "all {n:,} rows of {rows}, most of which it was fitted to",
     "new": "all {n:,} rows of {rows}",
 }
 
 
-def _chosen(
+def chosen(
     fitted: Fitted, source: str, context: Any, drop: tuple[str, ...], everything: bool
 ) -> tuple[Any, Contexts | None, str]:
     """The rows to score, their contexts, and which part of the source they are: held-out, all (of known rows) or new."""

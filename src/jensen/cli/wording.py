@@ -27,6 +27,8 @@ _SAME = (
     (r"\bbinarise=(?=[\d.])", "--binarise "),
     (r"\bleave binarise out\b", "leave --binarise out"),
     (r"\bk=(\d+)", r"-k \1"),
+    (r"\bmark the sites to be drawn as missing\b", "name what to draw with --missing"),
+    (r"\braise particles\b", "raise --particles"),
 )
 _DROP = re.compile(r"\bdrop=(\[[^\]]*\]|'[^']*')")
 _KINDS = re.compile(r"\bkinds=\{(?:'([^']*)'|\"([^\"]*)\"): '(\w+)'\}")

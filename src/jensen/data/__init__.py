@@ -1,4 +1,4 @@
-"""Data in: `rows` reads any source and splits it, `read` reads rows to score, `write` puts samples on disk."""
+"""Data in: `rows` reads any source and splits it, `read` reads rows to score, `write` puts samples on disk. `target`: laws of known truth."""
 
 from jensen.data.arraylike import ArrayLike
 from jensen.data.binarise import Bits
@@ -8,6 +8,7 @@ from jensen.data.output import check_target, write
 from jensen.data.rows import Rows, check_rows, read, rows
 from jensen.data.split import hash_rows
 from jensen.data.stream import shards
+from jensen.data.targets import Target, describe_targets, target
 
 __all__ = [
     "ArrayLike",
@@ -15,12 +16,15 @@ __all__ = [
     "ContextRows",
     "Contexts",
     "Rows",
+    "Target",
     "check_rows",
     "check_target",
     "describe_examples",
+    "describe_targets",
     "hash_rows",
     "read",
     "rows",
     "shards",
+    "target",
     "write",
 ]

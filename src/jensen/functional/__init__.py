@@ -5,7 +5,21 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["ancestral", "enumerate", "intervals", "inversion", "jacobian", "masks", "receptive", "schedule"]
+__all__ = [
+    "ancestral",
+    "divergence",
+    "divergence_terms",
+    "enumerate",
+    "evidence",
+    "importance",
+    "intervals",
+    "inversion",
+    "jacobian",
+    "masks",
+    "particles",
+    "receptive",
+    "schedule",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -30,7 +30,35 @@ def mean_interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[flo
     return centre - half, centre + half
 
 
-def t_quantile(level: float, freedom: int) -> float:
+def half_sum_interval(
+    first: NDArray[np.float64], second: NDArray[np.float64], level: float = 0.95
+) -> tuple[float, float]:
+    """Welch's interval of (E first + E second) / 2 from two independent sets of independent values (n,), (m,).
+
+    Student t with the degrees of freedom of Welch and Satterthwaite; (-inf, inf) where a set has one value or one that
+    is not finite.
+
+    >>> low, high = half_sum_interval(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]))
+    >>> round(low, 4), round(high, 4)
+    (0.8665, 3.1335)
+    """
+    if not 0 < level < 1:
+        raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
+    both = (first, second)
+    if min(map(len, both)) < 2 or not all(np.isfinite(values).all() for values in both):
+        return -math.inf, math.inf
+    centre = sum(float(values.mean()) for values in both) / 2
+    squares = [float(values.var(ddof=1)) / len(values) for values in both]
+    if not math.isfinite(sum(squares) ** 2):
+        return -math.inf, math.inf
+    if sum(squares) == 0:
+        return centre, centre
+    freedom = sum(squares) ** 2 / sum(s * s / (len(values) - 1) for s, values in zip(squares, both))
+    half = t_quantile(level, freedom) * math.sqrt(sum(squares)) / 2
+    return centre - half, centre + half
+
+
+def t_quantile(level: float, freedom: float) -> float:
     """Two-sided quantile of Student's t: P(|T| <= q) = level.
 
     >>> round(t_quantile(0.95, 9), 4)

@@ -18,10 +18,19 @@ def invert(masses: Tensor, u: Tensor) -> Tensor:
     >>> invert(torch.tensor([[0.25, 0.75, 0.0]]), torch.tensor([0.9999999])).tolist()
     [1]
     """
+    return cut(masses, u.unsqueeze(-1)).squeeze(-1)
+
+
+def cut(masses: Tensor, u: Tensor) -> Tensor:
+    """The same for many numbers of one table: masses (..., levels), u (..., m) -> (..., m).
+
+    >>> cut(torch.tensor([0.25, 0.75]), torch.tensor([0.1, 0.2, 0.3])).tolist()
+    [0, 0, 1]
+    """
     below = masses.cumsum(-1)
     below = below / below[..., -1:]
-    index = torch.searchsorted(below, u.unsqueeze(-1), right=True).squeeze(-1)
-    last = (masses.size(-1) - 1) - (masses > 0).flip(-1).int().argmax(-1)
+    index = torch.searchsorted(below, u.contiguous(), right=True)
+    last = (masses.size(-1) - 1) - (masses > 0).flip(-1).int().argmax(-1, keepdim=True)
     return torch.minimum(index, last)
 
 

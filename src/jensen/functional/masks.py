@@ -105,6 +105,7 @@ def site_order(shape: Sequence[int], order: str | Sequence[int] | None = None) -
     if order is None:
         return raster
     sites = torch.as_tensor(order, dtype=torch.long)
+    _ranks(sites)
     if len(sites) != len(raster):
         raise UsageError(
             "an order names every site once", f"got {len(sites)} for {len(raster)} sites", "0 to d - 1"

@@ -10,11 +10,11 @@ from jensen.model import Model
 
 CATALOGUE: dict[str, str] = {
     "independent": "jensen.models.independent:Independent",
-    "gated-pixelcnn": "jensen.models.gated_pixelcnn:GatedPixelCNN",
-    "made": "jensen.models.made:MADE",
     "mixture": "jensen.adapt.mixture:Mixture",
-    "transformer": "jensen.models.transformer:Transformer",
+    "made": "jensen.models.made:MADE",
     "pixelcnn": "jensen.models.pixelcnn:PixelCNN",
+    "gated-pixelcnn": "jensen.models.gated_pixelcnn:GatedPixelCNN",
+    "transformer": "jensen.models.transformer:Transformer",
 }
 
 

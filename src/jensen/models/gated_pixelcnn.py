@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
 from jensen.errors import UsageError
-from jensen.functional.masks import channel_group, raster_order
-from jensen.heads import head_for
-from jensen.nn.images import check_images
+from jensen.functional.masks import channel_group
+from jensen.nn.images import fitting_kernels
 from jensen.nn.sites import SiteInput
 from jensen.nn.window import Window
 from jensen.sampling.images import image_samplers
@@ -27,7 +26,8 @@ class GatedPixelCNN(Autoregressive):
     The vertical stack at row r sees rows r and above, all columns within reach; it is shifted down by one row once, at
     its link into the horizontal stack, which sees the pixels to the left. Every gate is tanh(a) sigmoid(b). `channels`:
     width, a multiple of the image's channels (which are ordered: R before G before B). `layers`: gated layers after the
-    first. `kernel`: width of the first layer's window, `block_kernel`: of the others, odd. A window of size k reaches
+    first. `kernel`: width of the first layer's window (7 where the image is large enough), `block_kernel`: of the others
+    (3), odd. A window of size k reaches
     k // 2 rows up and k // 2 columns to each side. `dropout`: of whole channels, in training only. `inputs`, `head`,
     `components` as in MADE. Conditioned on classes or vectors in every layer.
 
@@ -35,40 +35,36 @@ class GatedPixelCNN(Autoregressive):
     PixelCNN decoders, section 2.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
-
     def __init__(
         self,
         space: Space,
         channels: int = 32,
         layers: int = 5,
         *,
-        kernel: int = 7,
-        block_kernel: int = 3,
+        kernel: int | None = None,
+        block_kernel: int | None = None,
         dropout: float = 0.0,
         inputs: str | None = None,
         head: str | None = None,
         components: int = 10,
         context: Space | None = None,
     ) -> None:
-        super().__init__(space, context)
-        check_images("GatedPixelCNN", space, channels, layers, kernel=kernel, block_kernel=block_kernel)
-        if kernel < 3:
+        super().__init__(space, context, inputs=inputs, head=head, components=components)
+        first, later = fitting_kernels("GatedPixelCNN", space, channels, layers, kernel, block_kernel)
+        if first < 3:
             raise UsageError(
-                "the first window sees no earlier pixel", f"got kernel={kernel}", "7 is usual, 3 the least"
+                "the first window sees no earlier pixel", f"got kernel={first}", "7 is usual, 3 the least"
             )
         colours = space.shape[0]
         self.colours, self.channels = colours, channels
-        self.head = head_for(space, head, components)
-        self.input = SiteInput(space, inputs)
         self.pixel = SiteInput(Space((colours, 1, 1), space.columns), inputs)
         features = colours * self.input.size
-        size = 0 if self.given is None else self.given.size
+        size = self.context_size
         self.blocks = nn.ModuleList(
             _Layer(
                 features if i == 0 else channels,
                 channels,
-                kernel if i == 0 else block_kernel,
+                first if i == 0 else later,
                 colours,
                 size,
                 i == 0,
@@ -82,7 +78,6 @@ class GatedPixelCNN(Autoregressive):
         self.hidden = Window(channels, channels, mask=within)
         # a small last layer starts near the uniform guess
         self.last = Window(channels, colours * self.head.size, mask=(own[:, None] >= group).float(), gain=0.1)
-        self.register_buffer("order", raster_order(space.shape), persistent=False)
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x (n, *shape)."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
-from jensen.functional.masks import made_masks, site_order
-from jensen.heads import head_for
+from jensen.functional.masks import made_masks
 from jensen.nn.masked import MaskedLinear
-from jensen.nn.sites import SiteInput
 from jensen.sampling.dense import IncrementalSampler, Layer
 from jensen.space import Space
 
@@ -27,8 +24,6 @@ class MADE(Autoregressive):
     space. `components`: of a mixture head. `dropout`: of hidden units, in training only.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
-
     def __init__(
         self,
         space: Space,
@@ -42,22 +37,18 @@ class MADE(Autoregressive):
         components: int = 10,
         context: Space | None = None,
     ) -> None:
-        super().__init__(space, context)
-        self.head = head_for(space, head, components)
-        self.input = SiteInput(space, inputs)
-        sites = site_order(space.shape, order)
-        masks = made_masks(sites, hidden, inputs_per_site=self.input.size, outputs_per_site=self.head.size)
-        self.register_buffer("order", sites, persistent=False)
+        super().__init__(space, context, inputs=inputs, head=head, components=components, order=order)
+        masks = made_masks(
+            self.order, hidden, inputs_per_site=self.input.size, outputs_per_site=self.head.size
+        )
         self.degrees = masks.degrees
         self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks.layers[:-1])
         self.dropout = nn.Dropout(dropout)
         # a small last layer starts near the uniform guess
         self.output = MaskedLinear(masks.layers[-1], gain=0.1)
         self.skip = MaskedLinear(masks.skip, gain=0.1) if skip else None
-        size = 0 if self.given is None else self.given.size
-        self.shifts = nn.ModuleList(
-            nn.Linear(size, len(mask), bias=False) for mask in masks.layers if self.given is not None
-        )
+        size = self.context_size
+        self.shifts = nn.ModuleList(nn.Linear(size, len(mask), bias=False) for mask in masks.layers if size)
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
-from jensen.functional.masks import conv_mask, raster_order
-from jensen.heads import head_for
-from jensen.nn.images import check_images
+from jensen.functional.masks import conv_mask
+from jensen.nn.images import fitting_kernels
 from jensen.nn.masked import MaskedConv2d, channels_last
 from jensen.nn.sites import SiteInput
 from jensen.sampling.images import image_samplers
@@ -23,12 +22,11 @@ class PixelCNN(Autoregressive):
     """Masked convolutional network for images, exact log-likelihood in one pass.
 
     `channels`: width, at least the image's channels (which are ordered: R before G before B). `layers`: residual
-    blocks. `kernel`: of the first layer (mask A), `block_kernel`: inside the blocks (mask B). `dropout`: of whole
+    blocks. `kernel`: of the first layer (mask A; 7 where the image is large enough), `block_kernel`: inside the blocks
+    (mask B; 3). `dropout`: of whole
     channels in a block, in training only. `inputs`, `head`, `components` as in MADE. Stacks of masked kernels never
     reach all earlier pixels: some to the upper right stay unseen (gated-pixelcnn has no such blind spot).
     """
-
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
 
     def __init__(
         self,
@@ -36,30 +34,28 @@ class PixelCNN(Autoregressive):
         channels: int = 32,
         layers: int = 5,
         *,
-        kernel: int = 7,
-        block_kernel: int = 3,
+        kernel: int | None = None,
+        block_kernel: int | None = None,
         dropout: float = 0.2,
         inputs: str | None = None,
         head: str | None = None,
         components: int = 10,
         context: Space | None = None,
     ) -> None:
-        super().__init__(space, context)
-        check_images("PixelCNN", space, channels, layers, kernel=kernel, block_kernel=block_kernel)
+        super().__init__(space, context, inputs=inputs, head=head, components=components)
+        first, later = fitting_kernels("PixelCNN", space, channels, layers, kernel, block_kernel)
         colours = space.shape[0]
-        self.head = head_for(space, head, components)
-        self.input = SiteInput(space, inputs)
         self.pixel = SiteInput(Space((colours, 1, 1), space.columns), inputs)
-        size = 0 if self.given is None else self.given.size
+        size = self.context_size
 
         def conv(kind: str, out: int, inside: int, size: int, gain: float = 1.0) -> MaskedConv2d:
             return MaskedConv2d(conv_mask(kind, out, inside, size, channel_groups=colours), gain)
 
-        self.first = conv("A", 2 * channels, colours * self.input.size, kernel)
+        self.first = conv("A", 2 * channels, colours * self.input.size, first)
         self.blocks = nn.ModuleList(
             _Block(
                 conv("B", channels, 2 * channels, 1),
-                conv("B", channels, channels, block_kernel),
+                conv("B", channels, channels, later),
                 conv("B", 2 * channels, channels, 1),
                 dropout,
                 nn.Linear(size, channels, bias=False) if size else None,
@@ -69,7 +65,6 @@ class PixelCNN(Autoregressive):
         self.hidden = conv("B", 2 * channels, 2 * channels, 1)
         # a small last layer starts near the uniform guess
         self.last = conv("B", colours * self.head.size, 2 * channels, 1, gain=0.1)
-        self.register_buffer("order", raster_order(space.shape), persistent=False)
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
 from jensen.errors import UsageError
-from jensen.functional.masks import site_order
-from jensen.heads import head_for
 from jensen.nn.attention import CausalBlock
 from jensen.nn.bysite import BySite
-from jensen.nn.sites import SiteInput
 from jensen.sampling.keys import CachedSampler
 from jensen.space import Space
 
@@ -27,8 +23,6 @@ class Transformer(Autoregressive):
     `width`: of the residual stream, a multiple of `heads`; `layers`: blocks. `dropout`: in training only. `inputs`:
     "onehot" (default up to 32 levels) or "scaled". `head`, `components` as in MADE. Cost: d^2 of attention a block.
     """
-
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
 
     def __init__(
         self,
@@ -44,23 +38,17 @@ class Transformer(Autoregressive):
         components: int = 10,
         context: Space | None = None,
     ) -> None:
-        super().__init__(space, context)
-        if layers < 1:
-            raise UsageError("expected 1 or more blocks", f"got layers={layers}", "4 is usual")
-        self.head = head_for(space, head, components)
         if inputs is None and space.measure == "mass":
             inputs = "onehot" if (space.max_levels or 0) <= 32 else "scaled"
-        self.input = SiteInput(space, inputs)
-        sites = site_order(space.shape, order)
-        if sorted(sites.tolist()) != list(range(space.dims)):
-            raise UsageError("an order names every site once", f"got {sites.tolist()}", "0 to d - 1")
-        self.register_buffer("order", sites, persistent=False)
-        self.register_buffer("places", sites.argsort(), persistent=False)
+        super().__init__(space, context, inputs=inputs, head=head, components=components, order=order)
+        if layers < 1:
+            raise UsageError("expected 1 or more blocks", f"got layers={layers}", "4 is usual")
+        self.register_buffer("places", self.order.argsort(), persistent=False)
         own = space.dims if not space.is_image else 1
         self.enter = BySite(own, self.input.size, width)
         # place 0 has no value before it: its embedding is all that enters there
         self.place = nn.Parameter(0.1 * torch.randn(space.dims, width))
-        self.moved = nn.Linear(self.given.size, width, bias=False) if self.given is not None else None
+        self.moved = nn.Linear(self.context_size, width, bias=False) if context else None
         self.blocks = nn.ModuleList(
             CausalBlock(width, heads, dropout, gain=(2 * layers) ** -0.5) for _ in range(layers)
         )

@@ -6,10 +6,13 @@ from jensen.errors import SpaceError, UsageError
 from jensen.space import Space
 
 
-def check_images(model: str, space: Space, channels: int, layers: int, **kernels: int) -> None:
-    """Raise SpaceError unless rows are images, UsageError for sizes that make no network on them.
+def fitting_kernels(
+    model: str, space: Space, channels: int, layers: int, kernel: int | None, block_kernel: int | None
+) -> tuple[int, int]:
+    """The kernels of the first layer and of the blocks: as given, else 7 and 3 where the image is large enough.
 
-    A kernel is odd, and no wider than twice the image less one: taps further out would never meet a pixel.
+    A kernel is odd, and no wider than twice the image less one: taps further out would never meet a pixel. Raises
+    SpaceError unless rows are images, UsageError for sizes that make no network on them.
     """
     if not space.is_image:
         raise SpaceError(
@@ -23,7 +26,9 @@ def check_images(model: str, space: Space, channels: int, layers: int, **kernels
             "32 and 5 are usual",
         )
     most = 2 * max(height, width) - 1
-    for name, size in kernels.items():
+    first = min(7, most) if kernel is None else kernel
+    later = min(3, most) if block_kernel is None else block_kernel
+    for name, size in (("kernel", first), ("block_kernel", later)):
         if size < 1 or size % 2 == 0:
             raise UsageError(
                 "expected odd kernel sizes: an even kernel has no centre tap",
@@ -36,3 +41,4 @@ def check_images(model: str, space: Space, channels: int, layers: int, **kernels
                 f"got {name}={size}",
                 f"pass {name}={min(most, 3)}" if most > 1 else "use made for images of one pixel",
             )
+    return first, later

@@ -1,0 +1,133 @@
+"""One model of a comparison: scored, sampled and audited on the held-out rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.auditing import audit
+from jensen.checks.verdict import Verdict
+from jensen.data import Contexts, Rows
+from jensen.errors import Cannot, JensenError
+from jensen.fitted import Fitted
+from jensen.functional.site_links import LARGE, SiteLinks
+from jensen.links import site_links
+from jensen.model import Can, abilities
+from jensen.quantity import Kind, Quantity, Scores
+from jensen.scoring import some_places, some_rows
+from jensen.train import Moment
+
+SHOWN = 36
+"""Rows sampled from every model, for the pictures and the sampling rate."""
+
+
+class Stage(Protocol):
+    """Somebody who follows a comparison: told which model is at which stage, and the moments of its training."""
+
+    def __call__(self, model: str, stage: str, moment: Moment | None = None) -> None: ...
+
+
+@dataclass
+class Entry:
+    """One model of a comparison: the fitted model, its scores or the reason why there are none, its samples."""
+
+    name: str
+    fitted: Fitted
+    scores: Scores | None
+    why_not: str | None
+    samples: NDArray[Any] | None
+    sample_rate: Quantity | None
+    verdicts: list[Verdict] = field(default_factory=list)
+    links: SiteLinks | None = None
+
+
+def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stage) -> Entry:
+    tell(title, "score")
+    scores, why_not = None, None
+    try:
+        held_out = None if data.context is None else data.context.held_out
+        scores = fitted.score(_held_out(fitted, data), k, held_out, seed=seed)
+    except Cannot as error:
+        why_not = f"cannot, because {error}"
+    samples, rate = None, None
+    if Can.SAMPLE in fitted.can:
+        tell(title, "sample")
+        begun = time.perf_counter()
+        samples = fitted.sample(SHOWN, seed=seed, context=_shown_contexts(data))
+        seconds = max(time.perf_counter() - begun, 1e-9)
+        rate = Quantity(SHOWN / seconds, Kind.ESTIMATE, "rows/s", how={"n": SHOWN, "batch": SHOWN})
+    tell(title, "audit")
+    return Entry(
+        title,
+        fitted,
+        scores,
+        why_not,
+        samples,
+        rate,
+        audit(fitted, some_rows(data.test, 64, seed), seed=seed),
+        _links(fitted),
+    )
+
+
+def _shown_contexts(data: Rows) -> Contexts | None:
+    """The contexts of the held-out rows that the pictures show, so that samples and rows are of the same mixture."""
+    if data.context is None:
+        return None
+    return data.context.held_out[np.resize(some_places(len(data.test), SHOWN, 0), SHOWN)]
+
+
+def _held_out(fitted: Fitted, data: Rows) -> Any:
+    """The rows to score: as Rows where the spaces agree, for then the scores can say how bits were made."""
+    return data if fitted.space.binarised(None) == data.space.binarised(None) else data.test
+
+
+def _links(fitted: Fitted) -> SiteLinks | None:
+    """What the site in the middle of an autoregressive model sees; None for others, and for rows of many sites."""
+    if fitted.space.dims > LARGE or not hasattr(fitted.model, "conditionals"):
+        return None
+    try:
+        return site_links(fitted)
+    except JensenError:  # no_leak names the operation without a rule
+        return None
+
+
+def entry_dict(entry: Entry, level: float) -> dict[str, Any]:
+    fitted, record = entry.fitted, entry.fitted.record
+    run = record.get("run", {})
+    mean = None if entry.scores is None else entry.scores.mean(level)
+    bits = None if entry.scores is None else entry.scores.bits_per_dim.mean(level)
+    cls = type(fitted.model)
+    return {
+        "name": entry.name,
+        "class": f"{cls.__module__}:{cls.__qualname__}",
+        "about": (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else "",
+        "hyper": _plain(fitted.model.hyper),
+        "abilities": list(abilities(fitted.can)),
+        "codec": _codec_name(fitted.codec.to_dict()),
+        "log_likelihood": None if mean is None else mean.to_dict(),
+        "bits_per_dim": None if bits is None or fitted.space.measure != "mass" else bits.to_dict(),
+        "why_not": entry.why_not,
+        "fit_seconds": run.get("seconds"),
+        "stopped": run.get("stopped", ""),
+        "sample_rate": None if entry.sample_rate is None else entry.sample_rate.to_dict(),
+        "parameters": record.get("parameters"),
+        "steps": run.get("steps", 0),
+        "history": fitted.history,
+        "audit": [verdict.to_dict() for verdict in entry.verdicts],
+        "field": None if entry.links is None else entry.links.to_dict(),
+    }
+
+
+def _plain(hyper: Mapping[str, Any]) -> dict[str, Any]:
+    simple = (int, float, str, bool, list, tuple, dict, type(None))
+    return {key: value if isinstance(value, simple) else repr(value) for key, value in hyper.items()}
+
+
+def _codec_name(record: Mapping[str, Any]) -> str:
+    parts = record.get("parts")
+    return " then ".join(part["codec"] for part in parts) if parts else str(record["codec"])
