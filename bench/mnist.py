@@ -38,14 +38,8 @@ class Recipe:
 
 
 RECIPES = {
+    # kernels of 5 in the blocks: with 3 the same net saw 9 rows up instead of 15, and ended 2 to 3 nats worse
     "gated": Recipe(
-        "gated-pixelcnn",
-        {"channels": 24, "layers": 6, "kernel": 7, "block_kernel": 3, "dropout": 0.0},
-        steps=11_000,
-        batch=16,
-        rate=3e-3,
-    ),
-    "wide": Recipe(
         "gated-pixelcnn",
         {"channels": 24, "layers": 6, "kernel": 7, "block_kernel": 5, "dropout": 0.0},
         steps=8_000,
@@ -54,8 +48,8 @@ RECIPES = {
     ),
     "pixelcnn": Recipe(
         "pixelcnn",
-        {"channels": 32, "layers": 7, "kernel": 7, "block_kernel": 3, "dropout": 0.0},
-        steps=18_000,
+        {"channels": 32, "layers": 7, "kernel": 7, "block_kernel": 7, "dropout": 0.0},
+        steps=7_000,
         batch=16,
         rate=2.5e-3,
     ),
