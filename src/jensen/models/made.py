@@ -69,7 +69,7 @@ class MADE(Autoregressive):
         hidden = [_layer(layer, shift) for layer, shift in zip(self.hidden, shifts)]
         output, skip = _layer(self.output, shifts[-1]), None
         if self.skip is not None:
-            skip = self.skip.live
+            skip = self.skip.weight.detach()
             output = Layer(output.weight, output.bias + self.skip.bias.detach())
         sampler = IncrementalSampler(
             self.order, hidden, self.degrees, output, skip, self.head.size, self._features
@@ -90,4 +90,4 @@ class MADE(Autoregressive):
 def _layer(layer: nn.Module, shift: Tensor | None) -> Layer:
     assert isinstance(layer, MaskedLinear)
     bias = layer.bias.detach()
-    return Layer(layer.live, bias if shift is None else bias + shift.detach())
+    return Layer(layer.weight.detach(), bias if shift is None else bias + shift.detach())

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
+from jensen.sampling.keys import Cache
 
 
 class CausalBlock(nn.Module):
@@ -42,16 +43,25 @@ class CausalBlock(nn.Module):
         x = x + self.dropout(self.outward(seen.transpose(1, 2).flatten(2)))
         return x + self.dropout(self._mlp(x))
 
-    def step(self, x: Tensor, cache: Tensor, place: int) -> Tensor:
+    def cache(self, n: int, places: int) -> Cache:
+        """Room for the keys and values of n rows."""
+        room = self.inward.weight.new_zeros(2, n, self.heads, self.size * places)
+        return room[0].view(n, self.heads, self.size, places), room[1].view(n, self.heads, places, self.size)
+
+    def step(self, x: Tensor, cache: Cache, place: int) -> Tensor:
         """(n, width) of one place -> the same shape; writes its key and value into the cache.
 
-        `cache` is (2, n, heads, places, size): what `forward` computes for a place depends on earlier ones through it.
+        What `forward` computes for a place depends on earlier ones through it. Two products with the places side by
+        side take 0.8 of the time of the fused attention, whose blocks of queries one query does not fill.
         """
-        q, k, v = self._heads(x.unsqueeze(1))
-        cache[0, :, :, place], cache[1, :, :, place] = k[:, :, 0], v[:, :, 0]
-        keys, values = cache[:, :, :, : place + 1]
-        seen = F.scaled_dot_product_attention(q, keys, values)
-        x = x + self.outward(seen.flatten(1))
+        n, width = x.shape
+        parts = self.inward(self.before_attention(x)).view(n, 3, self.heads, self.size)
+        q, k, v = parts.unbind(1)
+        keys, values = cache
+        keys[..., place], values[:, :, place] = k, v
+        links = (q * self.size**-0.5).unsqueeze(2) @ keys[..., : place + 1]
+        seen = links.softmax(-1) @ values[:, :, : place + 1]
+        x = x + self.outward(seen.view(n, width))
         return x + self._mlp(x)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

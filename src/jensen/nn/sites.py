@@ -44,6 +44,8 @@ class SiteInput(nn.Module):
         if real:
             # x * (2 / 2) - 0 leaves a real site beside discrete ones as it is
             span, shift = torch.where(span < 0, 2, span), (span >= 0).float()
+        if len(set(levels)) == 1:
+            span = span.flatten()[0]  # for all sites: the samplers then look nothing up
         self.register_buffer("span", span, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 
@@ -53,8 +55,7 @@ class SiteInput(nn.Module):
 
     def at(self, x: Tensor, sites: Tensor) -> Tensor:
         """Values (n, m) of flat sites (m,) -> (n, m, size) float."""
-        shift = self.shift if self.shift.ndim == 0 else self.shift.flatten()[sites]
-        return self._features(x, self.span.flatten()[sites], shift)
+        return self._features(x, _at(self.span, sites), _at(self.shift, sites))
 
     def _features(self, x: Tensor, span: Tensor, shift: Tensor) -> Tensor:
         if self.as_they_are:
@@ -63,3 +64,8 @@ class SiteInput(nn.Module):
             # a comparison, not F.one_hot: that one reads the values, which vmap and export refuse
             return (x.unsqueeze(-1) == torch.arange(self.levels, device=x.device)).to(span.dtype)
         return (x * (2 / span) - shift).unsqueeze(-1)
+
+
+def _at(number: Tensor, sites: Tensor) -> Tensor:
+    """A number for all sites, or those (m,) of some flat sites."""
+    return number if number.ndim == 0 else number.flatten().index_select(0, sites)

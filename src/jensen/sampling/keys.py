@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Protocol
 
 import torch
@@ -10,15 +11,19 @@ from torch import Tensor
 
 from jensen.sampling.walk import Walk
 
+Cache = tuple[Tensor, Tensor]
+"""Keys (n, heads, size, places) and values (n, heads, places, size) of the places so far, the n rows first in both."""
+
 
 class Block(Protocol):
     """A block of the network as the sampler uses it."""
 
-    heads: int
-    size: int
+    def cache(self, n: int, places: int) -> Cache:
+        """Room for the keys and values of n rows."""
+        ...
 
-    def step(self, x: Tensor, cache: Tensor, place: int) -> Tensor:
-        """(n, width) of one place, from the cache (2, n, heads, places, size) of the places up to it."""
+    def step(self, x: Tensor, cache: Cache, place: int) -> Tensor:
+        """(n, width) of one place, from the cache of the places up to it."""
         ...
 
 
@@ -43,7 +48,7 @@ class CachedSampler:
     def __call__(self, walk: Walk) -> None:
         """Draw all sites of the walk."""
         n, d = walk.x.shape
-        caches = [self.start.new_zeros(2, n, block.heads, d, block.size) for block in self.blocks]
+        caches = [block.cache(n, d) for block in self.blocks]
         x, sites = self.start, self.order.split(1)
         for place in range(d):
             for block, cache in zip(self.blocks, caches):
@@ -51,7 +56,7 @@ class CachedSampler:
             values = walk.draw(self.read(x, place).unsqueeze(1), sites[place])
             if walk.survivors is not None:
                 walk.x, values = walk.x[walk.survivors], values[walk.survivors]
-                for cache in caches:
-                    cache[:, :, :, : place + 1] = cache[:, walk.survivors, :, : place + 1]
+                for known in chain(*caches):
+                    known.copy_(known[walk.survivors])
             if place + 1 < d:
                 x = self.embed(values[:, 0], place + 1)

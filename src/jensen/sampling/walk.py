@@ -29,9 +29,10 @@ class Walk:
 
     def draw(self, parameters: Tensor, sites: Tensor) -> Tensor:
         """Values (n, m) of flat sites (m,) from their parameters (n, m, size)."""
+        u = self.u.index_select(1, sites)
         if self.temperature == 1:
-            values = self._draw(parameters, self.u[:, sites], sites)
+            values = self._draw(parameters, u, sites)
         else:
-            values = self._draw(parameters, self.u[:, sites], sites, self.temperature)
-        self.x[:, sites] = values.to(self.x.dtype)
+            values = self._draw(parameters, u, sites, self.temperature)
+        self.x.index_copy_(1, sites, values.to(self.x.dtype))
         return values
