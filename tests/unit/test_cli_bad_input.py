@@ -107,7 +107,7 @@ def test_rows_that_cannot_be_modelled(name: str, verb: str) -> None:
         (["fit", "digits", "--model", "made", "--out", "r", "--device", "meta"], "device cannot be used"),
         (["fit", "good.csv", "--model", "pixelcnn"], "models images"),
         (["fit", "digits", "--model", "made", "--out", "r", "--resume"], "no interrupted run"),
-        (["compare", "good.csv", "--models", "independent,mad"], "did you mean made?"),
+        (["compare", "good.csv", "--models", "independent,independant"], "did you mean independent?"),
         (["compare", "good.csv", "--models", ""], "at least one model"),
         (["compare", "good.csv", "--steps", "0"], "steps >= 1"),
         (["compare", "good.csv", "--runs", "nowhere"], "no run here"),
@@ -127,7 +127,7 @@ def test_rows_that_cannot_be_modelled(name: str, verb: str) -> None:
         (["audit", "nowhere.py:make"], "no such file"),
         (["audit", "nowhere.py"], "nowhere.py:make"),
         (["audit", "run", "--at", "1,1"], "no receptive field"),
-        (["models", "mad"], "did you mean made?"),
+        (["models", "independant"], "did you mean independent?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -244,7 +244,7 @@ def test_what_is_there_is_replaced_when_asked() -> None:
 @pytest.mark.parametrize(
     ("words", "part", "told"),
     [
-        (["fit", "good.csv", "--model", "mad"], "do", "did you mean made?"),
+        (["fit", "good.csv", "--model", "independant"], "do", "did you mean independent?"),
         (["fit", "good.csv"], "wrong", "--model"),
         (["nonsense"], "wrong", "unknown verb"),
         (["score", "run", "digits"], "given", "1797"),
