@@ -24,6 +24,7 @@ from jensen.model import Can, Model
 from jensen.models.independent import Independent
 from jensen.models.made import MADE
 from jensen.models.pixelcnn import PixelCNN
+from jensen.models.realnvp import RealNVP
 from jensen.models.spline_flow import SplineFlow
 from jensen.nn.masked import MaskedConv2d
 from jensen.space import Space
@@ -308,6 +309,11 @@ def test_a_log_determinant_wrong_by_a_thousandth_is_found() -> None:
     flow = _strong(lambda: SplineFlow(Space.real(3), 2, (8,)))
     assert holds("log_det", flow) and holds("round_trip", flow)
     assert holds("log_det", _strong(lambda: Careless(Space.real(3), 2, (8,)))) is False
+
+
+def test_a_sound_flow_is_not_accused_by_the_grid() -> None:
+    """Its density in two dimensions has ridges that a grid and half of it can miss alike: 1.000114 at 201 points."""
+    assert run("mass_sums", RealNVP(Space.real(13)), None, Space.real(13), seed=0).holds
 
 
 def test_a_way_back_that_misses_is_found() -> None:

@@ -12,7 +12,10 @@ from jensen.model import Model, abilities
 
 _SAID = "_fixed_at"
 _COUNTED = ("sample", "sample_with_log_prob")
-_OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "solve")
+_OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "encode", "solve")
+_OF_COLUMNS = ("decode",)
+_EXTRA = ("conditionals", "encode", "decode")
+"""Methods that are no abilities: of autoregressive models, and of flows."""
 
 
 def fixed(model: Model, c: Tensor, said: str = "") -> Model:
@@ -22,8 +25,9 @@ def fixed(model: Model, c: Tensor, said: str = "") -> Model:
     wrapper: checks copy a model, build its class again on a small space and save it, and each of these must stay at c.
     """
     cls = type(model)
-    written = [*abilities(model.can), *(["conditionals"] if hasattr(model, "conditionals") else [])]
-    methods: dict[str, Any] = {name: _of_rows(cls, name, c) for name in _OF_ROWS if name in written}
+    written = [*abilities(model.can), *(name for name in _EXTRA if hasattr(model, name))]
+    methods: dict[str, Any] = {name: _of_rows(cls, name, c, 0) for name in _OF_ROWS if name in written}
+    methods |= {name: _of_rows(cls, name, c, 1) for name in _OF_COLUMNS if name in written}
     methods |= {name: _counted(cls, name, c) for name in _COUNTED if name in written}
     facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said}
     made = type(cls.__name__, (cls,), {**methods, **facts})
@@ -43,11 +47,12 @@ def first_context(model: Model, given: Tensor | None) -> Tensor:
     return torch.zeros(model.context.dims) if given is None or not len(given) else given[0]
 
 
-def _of_rows(cls: type[Model], name: str, at: Tensor) -> Any:
+def _of_rows(cls: type[Model], name: str, at: Tensor, axis: int) -> Any:
+    """The method with c, for rows along an axis: base points of a flow lie side by side as columns."""
     method = getattr(cls, name)
 
     def call(self: Any, x: Tensor, c: Tensor | None = None, **more: Any) -> Any:
-        return method(self, x, _repeated(self, at, len(x)) if c is None else c, **more)
+        return method(self, x, _repeated(self, at, x.shape[axis]) if c is None else c, **more)
 
     return call
 
