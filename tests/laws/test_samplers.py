@@ -260,6 +260,12 @@ def test_full_size_samples_return_their_own_logits() -> None:
             assert float((mine - full).abs().max()) < 1e-5
 
 
+def test_a_wavefront_that_would_not_fit_gives_way_to_rows() -> None:
+    model = PixelCNN(Space.binary((1, 28, 28)), 8, 5, kernel=3)
+    assert next(iter(model.samplers(1))) == "wavefront"
+    assert next(iter(model.samplers(100_000))) == "rows"
+
+
 def test_a_stack_that_sees_its_own_pixel_is_refused() -> None:
     stack = Stack(1)
     stack.node(Link(0, ((0, -1), (0, 0)), torch.ones(2, 1, 1)), bias=torch.zeros(1))

@@ -105,7 +105,7 @@ class GatedPixelCNN(Autoregressive):
     def samplers(self, n: int, c: Tensor | None = None) -> Mapping[str, Sampler]:
         """The row-cached and the wavefront sampler."""
         stack = self.stack(self.features_of(c, n))
-        return image_samplers(stack, self.space.shape, self.pixel, self.head.size)
+        return image_samplers(stack, self.space.shape, self.pixel, self.head.size, n)
 
 
 class _Layer(nn.Module):

@@ -11,11 +11,14 @@ from jensen.sampling.stack import Stack
 from jensen.sampling.walk import Walk
 from jensen.sampling.wavefront import WavefrontSampler
 
+ROOM = 1 << 29
+"""Bytes that a wavefront's caches may take; the row sampler keeps a few rows of the image only."""
+
 
 def image_samplers(
-    stack: Stack, shape: tuple[int, ...], encode: nn.Module, size: int
+    stack: Stack, shape: tuple[int, ...], encode: nn.Module, size: int, n: int
 ) -> dict[str, Callable[[Walk], None]]:
-    """`rows`, and for images of one channel `wavefront`, the faster one first.
+    """`rows`, and for images of one channel `wavefront`, the faster one for n rows first.
 
     `encode` maps pixels (m, colours, 1, 1) to features (m, colours, 1, 1, k). `size`: parameters a site.
     """
@@ -31,7 +34,7 @@ def image_samplers(
     if colours > 1:
         return found
     front = WavefrontSampler(stack, image, features)
-    if _prefers_wavefront(stack, height, width):
+    if front.bytes(n) <= ROOM and _prefers_wavefront(stack, height, width):
         return {"wavefront": front, **found}
     return {**found, "wavefront": front}
 

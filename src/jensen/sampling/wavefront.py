@@ -41,14 +41,23 @@ class WavefrontSampler:
         self.top = max(stack.depth(v) for v in range(stack.output + 1))
         self.wide = self.width + 2 * self.pad
 
+    @property
+    def cells(self) -> int:
+        """Places of a cache: the image with what its taps reach above and beside it."""
+        return (self.top + self.height) * self.wide
+
+    def bytes(self, n: int) -> int:
+        """What the caches of n rows take."""
+        channels = sum(self.stack.channels(v) for v in range(self.stack.output + 1))
+        return self.cells * n * channels * self.stack[self.stack.output].bias.element_size()
+
     @torch.no_grad()
     def __call__(self, walk: Walk) -> None:
         """Draw all sites of the walk."""
         n, stack, device = len(walk.x), self.stack, walk.x.device
         dtype = stack[stack.output].bias.dtype
-        cells = (self.top + self.height) * self.wide
         caches = [
-            torch.zeros(cells, n, stack.channels(v), dtype=dtype, device=device)
+            torch.zeros(self.cells, n, stack.channels(v), dtype=dtype, device=device)
             for v in range(stack.output + 1)
         ]
         first, last = self._times()
