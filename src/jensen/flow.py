@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from jensen.errors import UsageError
 from jensen.model import Can, Model
 from jensen.nn.context import ContextInput
 from jensen.space import Space
@@ -97,6 +98,14 @@ class Flow(Model):
 
     def _maps(self) -> Iterable[Transform]:
         return cast(Iterable[Transform], self.maps)
+
+
+def check_count(transforms: int, usual: int) -> None:
+    """Raise UsageError unless a flow has a map."""
+    if transforms < 1:
+        raise UsageError(
+            "a flow has 1 or more transforms", f"got transforms={transforms}", f"{usual} is usual"
+        )
 
 
 def _normal(z: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from jensen.checks.goodness import chi_squared, stein_p_value
 from jensen.checks.subject import Bare
 from jensen.checks.twin import strengthen
 from jensen.errors import UsageError
-from jensen.functional.ancestral import ancestral, uniforms
+from jensen.functional.ancestral import uniforms
 from jensen.functional.masks import conv_mask
 from jensen.heads.gaussian import GaussianMixture
 from jensen.model import Can, Model
@@ -27,6 +27,8 @@ from jensen.models.pixelcnn import PixelCNN
 from jensen.models.realnvp import RealNVP
 from jensen.models.spline_flow import SplineFlow
 from jensen.nn.masked import MaskedConv2d
+from jensen.sampling.naive import naive
+from jensen.sampling.walk import Walk
 from jensen.space import Space
 
 BITS = Space.binary(6)
@@ -185,7 +187,9 @@ class Backwards(MADE):
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         u = uniforms(n, self.space.shape, generator, self.order.device)
         with torch.no_grad():
-            return ancestral(self.conditionals, self.head.sample, self.order.flip(0), u)
+            walk = Walk(self.head.sample, u, torch.long)
+            naive(self.conditionals, self.space.shape, self.order.flip(0), walk)
+            return walk.x.reshape(u.shape)
 
 
 class Unrounded(MADE):

@@ -1,33 +1,9 @@
-"""Ancestral sampling: site after site, each from its conditional given the ones before."""
+"""The randomness of ancestral sampling: one uniform number a site."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-
-
-def ancestral(
-    conditionals: Callable[[Tensor], Tensor],
-    draw: Callable[[Tensor, Tensor, Tensor], Tensor],
-    order: Tensor,
-    u: Tensor,
-) -> Tensor:
-    """Rows (n, *shape) by one full pass a site: the plain sampler, the oracle of any faster one.
-
-    `conditionals` maps rows (n, *shape) to parameters (n, *shape, size); `draw(parameters, u, sites)` inverts the
-    distribution of some flat sites; `order` (d,) lists the flat sites as they are drawn; `u` (n, *shape) holds one
-    uniform number a site. Sites not drawn yet hold 0.
-    """
-    n = len(u)
-    x = torch.zeros(n, order.numel(), dtype=torch.long, device=u.device)
-    flat_u = u.reshape(n, -1)
-    for i in range(order.numel()):
-        site = order[i : i + 1]
-        parameters = conditionals(x.reshape(u.shape)).reshape(n, order.numel(), -1)
-        x[:, site] = draw(parameters[:, site], flat_u[:, site], site)
-    return x.reshape(u.shape)
 
 
 def uniforms(

@@ -13,7 +13,6 @@ from jensen.autoregressive import Autoregressive, Sampler
 from jensen.errors import UsageError
 from jensen.functional.masks import channel_group
 from jensen.nn.images import fitting_kernels
-from jensen.nn.sites import SiteInput
 from jensen.nn.window import Window
 from jensen.sampling.images import image_samplers
 from jensen.sampling.stack import Stack
@@ -27,8 +26,7 @@ class GatedPixelCNN(Autoregressive):
     its link into the horizontal stack, which sees the pixels to the left. Every gate is tanh(a) sigmoid(b). `channels`:
     width, a multiple of the image's channels (which are ordered: R before G before B). `layers`: gated layers after the
     first. `kernel`: width of the first layer's window (7 where the image is large enough), `block_kernel`: of the others
-    (3), odd. A window of size k reaches
-    k // 2 rows up and k // 2 columns to each side. `dropout`: of whole channels, in training only. `inputs`, `head`,
+    (3), odd. A window of size k reaches k // 2 rows up and k // 2 columns to each side. `dropout`: of whole channels, in training only. `inputs`, `head`,
     `components` as in MADE. Conditioned on classes or vectors in every layer.
 
     Source: van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves & Kavukcuoglu 2016, Conditional image generation with
@@ -56,8 +54,7 @@ class GatedPixelCNN(Autoregressive):
                 "the first window sees no earlier pixel", f"got kernel={first}", "7 is usual, 3 the least"
             )
         colours = space.shape[0]
-        self.colours, self.channels = colours, channels
-        self.pixel = SiteInput(Space((colours, 1, 1), space.columns), inputs)
+        self.colours = colours
         features = colours * self.input.size
         size = self.context_size
         self.blocks = nn.ModuleList(
@@ -105,7 +102,7 @@ class GatedPixelCNN(Autoregressive):
     def samplers(self, n: int, c: Tensor | None = None) -> Mapping[str, Sampler]:
         """The row-cached and the wavefront sampler."""
         stack = self.stack(self.features_of(c, n))
-        return image_samplers(stack, self.space.shape, self.pixel, self.head.size, n)
+        return image_samplers(stack, self.space.shape, self.input, self.head.size, n)
 
 
 class _Layer(nn.Module):

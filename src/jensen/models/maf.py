@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jensen.errors import UsageError
-from jensen.flow import Flow
+from jensen.flow import Flow, check_count
 from jensen.nn.elementwise import affine_map
 from jensen.space import Space
 from jensen.transforms import Transform
@@ -29,8 +28,7 @@ class MAF(Flow):
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context)
-        if transforms < 1:
-            raise UsageError("a flow has 1 or more transforms", f"got transforms={transforms}", "5 is usual")
+        check_count(transforms, usual=5)
         d = space.dims
         maps: list[Transform] = []
         for _ in range(transforms):

@@ -12,7 +12,6 @@ from jensen.autoregressive import Autoregressive, Sampler
 from jensen.functional.masks import conv_mask
 from jensen.nn.images import fitting_kernels
 from jensen.nn.masked import MaskedConv2d, channels_last
-from jensen.nn.sites import SiteInput
 from jensen.sampling.images import image_samplers
 from jensen.sampling.stack import Stack
 from jensen.space import Space
@@ -23,9 +22,8 @@ class PixelCNN(Autoregressive):
 
     `channels`: width, at least the image's channels (which are ordered: R before G before B). `layers`: residual
     blocks. `kernel`: of the first layer (mask A; 7 where the image is large enough), `block_kernel`: inside the blocks
-    (mask B; 3). `dropout`: of whole
-    channels in a block, in training only. `inputs`, `head`, `components` as in MADE. Stacks of masked kernels never
-    reach all earlier pixels: some to the upper right stay unseen (gated-pixelcnn has no such blind spot).
+    (mask B; 3). `dropout`: of whole channels in a block, in training only. `inputs`, `head`, `components` as in MADE.
+    Stacks of masked kernels never reach all earlier pixels: some to the upper right stay unseen (gated-pixelcnn has no such blind spot).
     """
 
     def __init__(
@@ -45,7 +43,6 @@ class PixelCNN(Autoregressive):
         super().__init__(space, context, inputs=inputs, head=head, components=components)
         first, later = fitting_kernels("PixelCNN", space, channels, layers, kernel, block_kernel)
         colours = space.shape[0]
-        self.pixel = SiteInput(Space((colours, 1, 1), space.columns), inputs)
         size = self.context_size
 
         def conv(kind: str, out: int, inside: int, size: int, gain: float = 1.0) -> MaskedConv2d:
@@ -95,7 +92,7 @@ class PixelCNN(Autoregressive):
     def samplers(self, n: int, c: Tensor | None = None) -> Mapping[str, Sampler]:
         """The row-cached and the wavefront sampler."""
         stack = self.stack(self.features_of(c, n))
-        return image_samplers(stack, self.space.shape, self.pixel, self.head.size, n)
+        return image_samplers(stack, self.space.shape, self.input, self.head.size, n)
 
 
 class _Block(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from jensen.errors import UsageError
-from jensen.flow import Flow
+from jensen.flow import Flow, check_count
 from jensen.space import Space
 from jensen.transforms import Transform
 from jensen.transforms.linear import LULinear
@@ -31,8 +31,7 @@ class PlanarFlow(Flow):
         self, space: Space, transforms: int = 16, *, kind: str = "planar", towards: str = "base"
     ) -> None:
         super().__init__(space)
-        if transforms < 1:
-            raise UsageError("a flow has 1 or more transforms", f"got transforms={transforms}", "16 is usual")
+        check_count(transforms, usual=16)
         if towards not in ("base", "data"):
             raise UsageError("unknown side", f"got towards={towards!r}", "use base or data")
         d = space.dims

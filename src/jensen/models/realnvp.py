@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jensen.errors import UsageError
-from jensen.flow import Flow
+from jensen.flow import Flow, check_count
 from jensen.nn.elementwise import affine_map
 from jensen.space import Space
 from jensen.transforms.coupling import Coupling
@@ -27,8 +26,7 @@ class RealNVP(Flow):
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context)
-        if transforms < 1:
-            raise UsageError("a flow has 1 or more transforms", f"got transforms={transforms}", "6 is usual")
+        check_count(transforms, usual=6)
         d, size = space.dims, self.context_size
         maps = [
             (LULinear(d), Coupling(d, affine_map(), hidden, context=size, flip=i % 2 == 1))

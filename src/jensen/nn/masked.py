@@ -29,11 +29,6 @@ class MaskedLinear(nn.Module):
         """(n, in) -> (n, out)."""
         return F.linear(x, self.weight * self.mask, self.bias)
 
-    @property
-    def live(self) -> Tensor:
-        """The weight (out, in) under its mask, without gradient."""
-        return (self.weight * self.mask).detach()
-
 
 class MaskedConv2d(nn.Module):
     """Cross-correlation with weight * mask, zero padding that keeps the size; mask (out, in, kh, kw) of 0/1."""

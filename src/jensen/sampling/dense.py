@@ -70,9 +70,9 @@ class IncrementalSampler:
         sites = self.order.split(1)
         for rank in range(d):
             values = walk.draw(self._parameters(rank, seen, units).unsqueeze(1), sites[rank])
-            if walk.survivors is not None:
-                walk.x, values = walk.x[walk.survivors], values[walk.survivors]
-                seen, *units = (known[walk.survivors] for known in (seen, *units))
+            index = walk.go_on()
+            if index is not None:
+                values, seen, *units = (known[index] for known in (values, seen, *units))
             seen[:, rank * self.inputs : (rank + 1) * self.inputs] = self.features(values, sites[rank])
             self._grow(rank, seen, units)
 

@@ -54,9 +54,10 @@ class CachedSampler:
             for block, cache in zip(self.blocks, caches):
                 x = block.step(x, cache, place)
             values = walk.draw(self.read(x, place).unsqueeze(1), sites[place])
-            if walk.survivors is not None:
-                walk.x, values = walk.x[walk.survivors], values[walk.survivors]
+            index = walk.go_on()
+            if index is not None:
+                values = values[index]
                 for known in chain(*caches):
-                    known.copy_(known[walk.survivors])
+                    known.copy_(known[index])
             if place + 1 < d:
                 x = self.embed(values[:, 0], place + 1)

@@ -22,5 +22,4 @@ def naive(
         site = order[i : i + 1]
         parameters = conditionals(walk.x.reshape(n, *shape)).reshape(n, len(order), -1)
         walk.draw(parameters[:, site], site)
-        if walk.survivors is not None:
-            walk.x = walk.x[walk.survivors]
+        walk.go_on()

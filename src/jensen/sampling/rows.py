@@ -74,9 +74,9 @@ class RowSampler:
                     own = out.view(-1, groups, self.size)[:, group : group + 1]
                     site = (group * height + row) * width + column
                     walk.draw(own, sites[site])
-                    if walk.survivors is not None:
-                        run.choose(walk.survivors)
-                        walk.x = walk.x[walk.survivors]
+                    index = walk.go_on()
+                    if index is not None:
+                        run.choose(index)
                     pixel = walk.x.view(-1, groups, height * width)[..., row * width + column]
                     run.cells[0][column].copy_(self.features(pixel))
             run.row_done()

@@ -17,8 +17,8 @@ class Draw(Protocol):
 class Walk:
     """n rows, drawn site after site: `u` (n, d) holds one uniform number a site, `x` (n, d) what has been drawn.
 
-    A sampler calls `draw` for every site once, in an order in which each site's parameters are known. Afterwards it
-    asks for `survivors`: positions (n,) of the rows to go on with, or None for all as they are.
+    A sampler calls `draw` for every site once, in an order in which each site's parameters are known, and `go_on` after
+    each call. `survivors`: positions (n,) of the rows to go on with, or None for all as they are.
     """
 
     survivors: Tensor | None = None
@@ -36,3 +36,9 @@ class Walk:
             values = self._draw(parameters, u, sites, self.temperature)
         self.x.index_copy_(1, sites, values.to(self.x.dtype))
         return values
+
+    def go_on(self) -> Tensor | None:
+        """Keep the survivors' rows of `x`; their positions (n,) for the sampler's own caches, or None for all."""
+        if self.survivors is not None:
+            self.x = self.x[self.survivors]
+        return self.survivors

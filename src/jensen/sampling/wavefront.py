@@ -69,9 +69,9 @@ class WavefrontSampler:
             place = self._front(time)
             if place is not None:
                 self._draw(walk, time, place, caches)
-                if walk.survivors is not None:
-                    walk.x = walk.x[walk.survivors]
-                    caches = [cache[:, walk.survivors] for cache in caches]
+                index = walk.go_on()
+                if index is not None:
+                    caches = [cache[:, index] for cache in caches]
 
     def _times(self) -> tuple[int, int]:
         """The first time at which any node is computed, and that of the last pixel."""

@@ -55,8 +55,6 @@ class AutoregressiveMap(Transform):
 class _Solve:
     """Walks the features of z (d, n) as a sampler walks sites: a draw is the inverse map, not chance."""
 
-    survivors: Tensor | None = None
-
     def __init__(self, z: Tensor, each: Elementwise) -> None:
         self.z, self.each = z, each
         self.x = torch.zeros_like(z.T)
@@ -68,3 +66,6 @@ class _Solve:
         self.x[:, sites] = x.T
         self.log_det += log_slope.sum(0)
         return x.T
+
+    def go_on(self) -> None:
+        """All columns go on as they are."""
