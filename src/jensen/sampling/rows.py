@@ -45,7 +45,7 @@ class RowSampler:
     """
 
     def __init__(self, stack: Stack, shape: tuple[int, int, int], features: Features, size: int) -> None:
-        self.stack, self.shape, self.features, self.size = folded(stack), shape, features, size
+        self.stack, self.shape, self.features, self.size = stack, shape, features, size
         needed, sees = stack.needed_at_once(), stack.sees_row()
         numbers = range(1, stack.output + 1)
         self.within = [v for v in numbers if needed[v] and sees[v]]
@@ -102,7 +102,7 @@ class _Run:
     """The caches of one batch, and the steps over them."""
 
     def __init__(self, sampler: RowSampler, n: int, device: torch.device) -> None:
-        self.stack, self.pad, self.n = sampler.stack, sampler.pad, n
+        self.stack, self.pad, self.n = folded(sampler.stack), sampler.pad, n
         self.within, self.before, self.after = sampler.within, sampler.before, sampler.after
         self.width = sampler.shape[2]
         self.dtype = self.stack[self.stack.output].bias.dtype

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jensen.errors import Cannot
 from jensen.sampling.prepared import finisher, folded
-from jensen.sampling.stack import Stack
+from jensen.sampling.stack import Node, Stack
 from jensen.sampling.walk import Walk
 
 
@@ -33,7 +33,7 @@ class WavefrontSampler:
                 f"got {shape[0]} channels",
                 "use the row-cached sampler",
             )
-        self.stack, self.features = folded(stack), features
+        self.stack, self.features = stack, features
         self.height, self.width = shape[1:]
         self.slope = stack.slope()
         self.leads = stack.leads(self.slope)
@@ -54,7 +54,7 @@ class WavefrontSampler:
     @torch.no_grad()
     def __call__(self, walk: Walk) -> None:
         """Draw all sites of the walk."""
-        n, stack, device = len(walk.x), self.stack, walk.x.device
+        n, stack, device = len(walk.x), folded(self.stack), walk.x.device
         dtype = stack[stack.output].bias.dtype
         caches = [
             torch.zeros(self.cells, n, stack.channels(v), dtype=dtype, device=device)
@@ -65,7 +65,7 @@ class WavefrontSampler:
             for v in range(1, stack.output + 1):
                 place = self._front(time + self.leads[v])
                 if place is not None:
-                    self._compute(v, place, caches)
+                    self._compute(stack[v], place, caches, caches[v][place])
             place = self._front(time)
             if place is not None:
                 self._draw(walk, time, place, caches)
@@ -87,9 +87,8 @@ class WavefrontSampler:
         start = (self.top + low) * self.wide + self.pad + time - self.slope * low
         return slice(start, start + step * (high - low) + 1, step) if step > 0 else slice(start, start + 1)
 
-    def _compute(self, v: int, place: slice, caches: list[Tensor]) -> None:
-        node = self.stack[v]
-        out = caches[v][place]
+    def _compute(self, node: Node, place: slice, caches: list[Tensor], out: Tensor) -> None:
+        """The value of a node at the cells of a place, into `out` (m, n, channels), a view of its own cache."""
         m, n, _ = out.shape
         value = node.bias.expand(m, n, node.bias.shape[-1]).to(out.dtype).clone()
         flat = value.view(m * n, -1)
