@@ -14,6 +14,8 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from jensen._version import __version__
 from jensen.checkpoint import FILE as CHECKPOINT
@@ -29,10 +31,10 @@ from jensen.fitted import Fitted, claim
 from jensen.model import Can, Model
 from jensen.models import CATALOGUE, catalogue_name, model_class
 from jensen.objective import Objective
-from jensen.objectives import objective_for
+from jensen.objectives import describe_objective, objective_for
 from jensen.plan import Plan
 from jensen.quantity import Quantity, Scores
-from jensen.scoring import RowSource, log_likelihood, place, some_places
+from jensen.scoring import RowSource, log_likelihood, on_device, place, some_places
 from jensen.space import Space
 from jensen.store import model_record
 from jensen.train import Run, Watch, train
@@ -156,13 +158,14 @@ class _Task:
 
     def _train(self, folder: Path | None, resume: bool, watch: Watch | None) -> Run:
         assert self.objective is not None
-        can_validate = bool(self.model.can & (Can.LOG_PROB | Can.LOG_PROB_LOWER))
+        scored = bool(self.model.can & (Can.LOG_PROB | Can.LOG_PROB_LOWER))
+        monitored = getattr(self.objective, "monitor", None) is not None
         return train(
             self.model,
             self.objective,
             self.feed,
             self.plan,
-            validate=self._validate if can_validate else None,
+            validate=self._monitor if monitored else self._validate if scored else None,
             folder=folder,
             fingerprint="" if folder is None else self._fingerprint(),
             resume=resume,
@@ -170,16 +173,31 @@ class _Task:
         )
 
     def _validate(self) -> Quantity:
+        rows, c = self._valid_rows()
+        values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed, context=c)
+        space = self.codec.space
+        return Scores(values, kind, space.measure, space.dims, "valid", how=how).mean()
+
+    def _monitor(self) -> Quantity:
+        """What the objective itself says of encoded validation rows."""
+        rows, c = self._valid_rows()
+        device, dtype = place(self.model)
+        z, _ = self.codec.encode(as_tensor(rows), torch.Generator().manual_seed(self.seed))
+        c = None if c is None else on_device(c, device, dtype)
+        found: Quantity = self.objective.monitor(  # type: ignore[union-attr]
+            self.model, on_device(z, device, dtype), c, self.seed
+        )
+        return found
+
+    def _valid_rows(self) -> tuple[NDArray[Any], Tensor | None]:
+        """The validation rows that are looked at during training, and their encoded contexts."""
         data, places = self.data, some_places(len(self.data.valid), VALID_ROWS, self.seed)
         c = (
             None
             if self.given is None or data.context is None
             else self.given.encode(data.context.valid[places])
         )
-        rows = np.asarray(data.valid[places])
-        values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed, context=c)
-        space = self.codec.space
-        return Scores(values, kind, space.measure, space.dims, "valid", how=how).mean()
+        return np.asarray(data.valid[places]), c
 
     def _fingerprint(self) -> str:
         settings = {**asdict(self.plan), "steps": None, "seconds": None, "save_every": None}
@@ -191,8 +209,11 @@ class _Task:
             self.seed,
             *([] if self.given is None else [context_facts(self.data), self.given.to_dict()]),
         ]
-        text = json.dumps([*facts, type(self.objective).__name__], sort_keys=True)
+        text = json.dumps([*facts, self._objective_text()], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _objective_text(self) -> str | None:
+        return None if self.objective is None else describe_objective(self.objective)
 
     def _fitted(self, run: Run, started: datetime) -> Fitted:
         data = self.data
@@ -210,7 +231,7 @@ class _Task:
                 **context_facts(data),
             },
             "seed": self.seed,
-            "objective": None if self.objective is None else type(self.objective).__name__,
+            "objective": self._objective_text(),
             "plan": None if self.objective is None else asdict(self.plan),
             "run": {
                 "steps": run.steps,

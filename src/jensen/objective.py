@@ -32,7 +32,11 @@ class Turn(nn.Module):
 
 
 class Objective(Protocol):
-    """A way to train every model with the abilities it `needs`."""
+    """A way to train every model with the abilities it `needs`. Its options are the fields of a frozen dataclass.
+
+    An objective may also write `monitor(model, x, c, seed) -> Quantity`, what decides which weights are kept (larger is
+    better) on encoded validation rows; without it they are scored, where the model has a likelihood or a bound on one.
+    """
 
     needs: ClassVar[Can]
 

@@ -52,6 +52,11 @@ EXAMPLES = (
     help="A setting of the loop (batch, rate, clip, patience, average, ...) or an argument of the model (see jensen "
     "models NAME). May be repeated.",
 )
+@click.option(
+    "--objective",
+    metavar="NAME[:KEY=VALUE,...]",
+    help="What to minimise, with options.  [default: what suits the model's abilities]",
+)
 @options.binarise
 @options.kinds
 @options.drop
@@ -70,6 +75,7 @@ def fit(
     overwrite: bool,
     device: str,
     settings: tuple[str, ...],
+    objective: str | None,
     binarise: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
@@ -104,6 +110,7 @@ def fit(
         fitted = jensen.fit(
             model,
             data,
+            objective=objective,
             plan=plan,
             seed=seed,
             out=folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -22,6 +23,7 @@ class NegativeLogLikelihood(Turn):
         return -one_a_row(self.model.log_prob(x, c), len(x)).mean()
 
 
+@dataclass(frozen=True)
 class Likelihood:
     """One turn: every parameter descends the negative log-likelihood."""
 
