@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
     from jensen.data import Rows, rows
+    from jensen.density import Density, pose
     from jensen.errors import (
         Cannot,
         DataError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from jensen.fitted import Fitted, load
     from jensen.fitting import fit
     from jensen.functional.receptive import receptive_field
+    from jensen.log_z import LogZ, log_z
     from jensen.model import Can, Model
     from jensen.plan import Plan
     from jensen.quantity import Kind, Quantity, Scores
@@ -39,6 +41,10 @@ _WHERE = {
     "compare": "comparison",
     "Comparison": "comparison",
     "Completion": "completing",
+    "Density": "density",
+    "pose": "density",
+    "LogZ": "log_z",
+    "log_z": "log_z",
     "rows": "data",
     "Rows": "data",
     "Cannot": "errors",
@@ -70,12 +76,14 @@ __all__ = [
     "Comparison",
     "Completion",
     "DataError",
+    "Density",
     "Diverged",
     "Fitted",
     "Incomparable",
     "JensenError",
     "JensenWarning",
     "Kind",
+    "LogZ",
     "Model",
     "Plan",
     "Quantity",
@@ -90,6 +98,8 @@ __all__ = [
     "fit",
     "functional",
     "load",
+    "log_z",
+    "pose",
     "receptive_field",
     "rows",
 ]

@@ -23,6 +23,7 @@ from torch import Tensor
 from jensen.errors import DataError, SpaceError
 from jensen.quantity import Kind
 from jensen.space import Space
+from jensen.support import Support
 
 
 class Codec(Protocol):
@@ -298,6 +299,7 @@ _CODECS: dict[str, Callable[[Mapping[str, Any]], Codec]] = {
     "Standardise": Standardise.from_dict,
     "Dequantise": Dequantise.from_dict,
     "Logit": Logit.from_dict,
+    "Support": Support.from_dict,
     "Chain": Chain.from_dict,
 }
 

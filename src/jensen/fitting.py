@@ -1,4 +1,4 @@
-"""`jensen.fit`: rows in, a fitted model out."""
+"""`jensen.fit`: rows or a density in, a fitted model out."""
 
 from __future__ import annotations
 
@@ -10,46 +10,40 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from jensen._version import __version__
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
-from jensen.codec import Codec, as_tensor, codec_for
-from jensen.conditioning import check_built, context_codec
-from jensen.context import ContextCodec, context_facts
-from jensen.data import Rows, hash_rows
 from jensen.data import rows as read_rows
-from jensen.errors import DataError, Diverged, JensenError, UsageError
+from jensen.density import Density, pose
+from jensen.errors import DataError, Diverged, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted, claim
-from jensen.model import Can, Model
-from jensen.models import CATALOGUE, catalogue_name, model_class
+from jensen.model import Model
 from jensen.objective import Objective
-from jensen.objectives import describe_objective, objective_for
+from jensen.objectives import describe_objective
 from jensen.plan import Plan
-from jensen.quantity import Quantity, Scores
-from jensen.scoring import RowSource, log_likelihood, on_device, place, some_places
+from jensen.scoring import place
+from jensen.sources import DensitySource, RowsSource, Source, build, sample_rows
 from jensen.space import Space
 from jensen.store import model_record
 from jensen.train import Run, Watch, train
 
-SAMPLE_BYTES = 1 << 28
-"""Codecs, and models that solve themselves, see at most as many rows as fit into this as float64."""
-
-VALID_ROWS = 1024
-"""A validation during training scores at most this many rows."""
+FOR_A_DENSITY = Plan(batch=512, patience=0)
+"""Samples cost no data, and a check of reverse KL against a goal that still cools says little about stopping."""
 
 
 def fit(
     model: str | type[Model] | Model,
-    rows: Any,
+    rows: Any = None,
     *,
+    target: Any = None,
+    dim: int | None = None,
+    support: tuple[Any, Any] | None = None,
     space: Space | None = None,
     context: Any = None,
     objective: str | Objective | None = None,
@@ -64,7 +58,7 @@ def fit(
     watch: Watch | None = None,
     **hyper: Any,
 ) -> Fitted:
-    """Fit a model to the training part of `rows`, validated on their validation part.
+    """Fit a model to the training part of `rows`, validated on their validation part; or to a density, without rows.
 
     `model`: a name of the catalogue, a Model class, or a Model (trained in place). `rows`: anything `jensen.rows`
     reads; data that is not a Rows yet is split as `jensen.rows(data)` splits it, and the held-out part stays unseen.
@@ -73,6 +67,12 @@ def fit(
     `context`: what the model is conditioned on, as `jensen.rows` takes it; a Rows has its own. A model that takes a
     context is conditional on rows with one, and unconditional on rows without.
     `device`: auto, cpu, cuda, ... `hyper`: arguments of the model class.
+
+    `target`, in place of rows: a log density, normalised or not, that takes points (n, dim) and gives (n,), nats,
+    differentiable; or a name or Target of `jensen.data.targets`; or what `jensen.pose` makes of one, which also takes
+    where to start. Then the objective is reverse KL, `dim` the number of coordinates and `support` the (low, high)
+    within which the density is positive. What is known of log Z afterwards is in `record["log_z"]`; `jensen.log_z`
+    finds out more.
 
     Repeats bit for bit for the same seed on a CPU with the same number of threads. Raises DataError, SpaceError,
     UsageError or OutputError before anything is written, Cannot for a context that the model does not take; Diverged when training fails, with the last good weights in
@@ -85,35 +85,49 @@ def fit(
     = -107.691 nats [-108.528, -106.854]
     """
     check_seed(seed)
-    plan = _budget(plan or Plan(), steps, seconds)
-    data = read_rows(rows, space=space, context=context)
+    plan = _budget(plan or (Plan() if target is None else FOR_A_DENSITY), steps, seconds)
+    source = _source(rows, target, dim, support, space, context, seed)
     with torch.random.fork_rng(devices=_cuda_devices()):
         torch.manual_seed(seed)
-        codec, given, built = _build(model, data, hyper)
+        built = build(model, source, hyper)
         built.to(_device(device))
-        task = _Task(data, codec, given, built, plan, seed, objective)
-        return task.perform(out, resume, overwrite, watch)
+        return _Task(source, built, plan, seed, objective).perform(out, resume, overwrite, watch)
+
+
+def _source(
+    rows: Any, target: Any, dim: int | None, support: Any, space: Space | None, context: Any, seed: int
+) -> Source:
+    """The rows or the density, read and checked."""
+    if (rows is None) == (target is None):
+        raise UsageError(
+            "a model is fitted to rows or to a target density",
+            "got neither" if rows is None else "got both",
+            "pass rows, or target=log_density and dim=",
+        )
+    if target is None:
+        if dim is not None or support is not None:
+            raise UsageError("dim and support belong to a target density", "got rows", "leave them out")
+        return RowsSource(read_rows(rows, space=space, context=context))
+    if space is not None or context is not None:
+        raise UsageError(
+            "a target density has neither space nor context",
+            f"got {'space' if space is not None else 'context'}",
+            "pass dim= and, where it is bounded, support=",
+        )
+    return DensitySource(
+        target if isinstance(target, Density) else pose(target, dim, support=support, seed=seed)
+    )
 
 
 class _Task:
     """One fit, with everything it needs read and checked."""
 
     def __init__(
-        self,
-        data: Rows,
-        codec: Codec,
-        given: ContextCodec | None,
-        model: Model,
-        plan: Plan,
-        seed: int,
-        objective: str | Objective | None,
+        self, source: Source, model: Model, plan: Plan, seed: int, objective: str | Objective | None
     ) -> None:
-        self.data, self.codec, self.model, self.plan, self.seed = data, codec, model, plan, seed
-        self.given = given
-        solves = objective is None and Can.SOLVE in model.can
-        self.objective = None if solves else objective_for(model, objective)
-        c = None if given is None or data.context is None else given.encode(data.context.train)
-        self.feed = Feed(cast(RowSource, data.train), codec, plan.batch, seed, *place(model), context=c)
+        self.source, self.model, self.plan, self.seed = source, model, plan, seed
+        self.objective = source.objective(model, objective)
+        self.feed = source.feed(model, plan, seed)
 
     def perform(self, out: str | Path | None, resume: bool, overwrite: bool, watch: Watch | None) -> Fitted:
         """Solve or train, then save."""
@@ -142,14 +156,16 @@ class _Task:
                     folder.rmdir()  # only if nothing was written
             raise
         fitted = self._fitted(run, started)
+        self.source.conclude(fitted, self.seed)
         if folder is not None:
             fitted.save(folder, overwrite=True)
             drop_checkpoint(folder)
         return fitted
 
     def _solve(self) -> Run:
-        begun = datetime.now(UTC)
-        seen = min(_sample_rows(self.data), self.model.solve_rows or len(self.data.train))
+        assert isinstance(self.source, RowsSource) and isinstance(self.feed, Feed)
+        begun, data = datetime.now(UTC), self.source.data
+        seen = min(sample_rows(data), self.model.solve_rows or len(data.train))
         self.model.solve(*self.feed.sample(seen), seed=self.seed)
         self.model.eval()
         return Run(
@@ -158,57 +174,21 @@ class _Task:
 
     def _train(self, folder: Path | None, resume: bool, watch: Watch | None) -> Run:
         assert self.objective is not None
-        scored = bool(self.model.can & (Can.LOG_PROB | Can.LOG_PROB_LOWER))
-        monitored = getattr(self.objective, "monitor", None) is not None
         return train(
             self.model,
             self.objective,
             self.feed,
             self.plan,
-            validate=self._monitor if monitored else self._validate if scored else None,
+            validate=self.source.validation(self.model, self.objective, self.seed),
             folder=folder,
             fingerprint="" if folder is None else self._fingerprint(),
             resume=resume,
             watch=watch,
         )
 
-    def _validate(self) -> Quantity:
-        rows, c = self._valid_rows()
-        values, kind, how = log_likelihood(self.model, self.codec, rows, k=4, seed=self.seed, context=c)
-        space = self.codec.space
-        return Scores(values, kind, space.measure, space.dims, "valid", how=how).mean()
-
-    def _monitor(self) -> Quantity:
-        """What the objective itself says of encoded validation rows."""
-        rows, c = self._valid_rows()
-        device, dtype = place(self.model)
-        z, _ = self.codec.encode(as_tensor(rows), torch.Generator().manual_seed(self.seed))
-        c = None if c is None else on_device(c, device, dtype)
-        found: Quantity = self.objective.monitor(  # type: ignore[union-attr]
-            self.model, on_device(z, device, dtype), c, self.seed
-        )
-        return found
-
-    def _valid_rows(self) -> tuple[NDArray[Any], Tensor | None]:
-        """The validation rows that are looked at during training, and their encoded contexts."""
-        data, places = self.data, some_places(len(self.data.valid), VALID_ROWS, self.seed)
-        c = (
-            None
-            if self.given is None or data.context is None
-            else self.given.encode(data.context.valid[places])
-        )
-        return np.asarray(data.valid[places]), c
-
     def _fingerprint(self) -> str:
         settings = {**asdict(self.plan), "steps": None, "seconds": None, "save_every": None}
-        facts = [
-            *split_identity(self.data),
-            self.codec.to_dict(),
-            model_record(self.model, None),
-            settings,
-            self.seed,
-            *([] if self.given is None else [context_facts(self.data), self.given.to_dict()]),
-        ]
+        facts = [*self.source.identity(), model_record(self.model, None), settings, self.seed]
         text = json.dumps([*facts, self._objective_text()], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -216,20 +196,10 @@ class _Task:
         return None if self.objective is None else describe_objective(self.objective)
 
     def _fitted(self, run: Run, started: datetime) -> Fitted:
-        data = self.data
         history = run.history
         record = {
             "jensen": __version__,
-            "data": {
-                "name": data.name,
-                "hash": data.hash,
-                "train_hash": data.train_hash,
-                "test_hash": None if data.space.binarisation is None else hash_rows(data.test),
-                "split_seed": data.seed,
-                "counts": data.counts,
-                "notes": list(data.notes),
-                **context_facts(data),
-            },
+            "data": self.source.facts(),
             "seed": self.seed,
             "objective": self._objective_text(),
             "plan": None if self.objective is None else asdict(self.plan),
@@ -250,68 +220,13 @@ class _Task:
                 "numpy": np.__version__,
             },
         }
-        return Fitted(self.model, self.codec, history, record, self.given)
+        return Fitted(self.model, self.source.codec, history, record, self.source.given)
 
 
 def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:
     if steps is None and seconds is None:
         return plan
     return replace(plan, steps=steps, seconds=seconds)
-
-
-def _build(
-    model: str | type[Model] | Model, data: Rows, hyper: dict[str, Any]
-) -> tuple[Codec, ContextCodec | None, Model]:
-    if isinstance(model, Model):
-        if hyper:
-            raise UsageError(
-                "a built model takes no more arguments", f"got {', '.join(hyper)}", "pass its class"
-            )
-        given, codec = context_codec(type(model), data), _codec(type(model), data)
-        check_built(model, given)
-        if codec.model_space != model.space:
-            raise UsageError(
-                "the model was built for other rows",
-                f"it models {model.space.describe()}, the rows need {codec.model_space.describe()}",
-                "pass the class, or build it for that space",
-            )
-        return codec, given, model
-    cls = model_class(model) if isinstance(model, str) else model
-    if not (isinstance(cls, type) and issubclass(cls, Model) and hasattr(cls, "accepts")):
-        raise UsageError(
-            "expected a name of the catalogue, a Model class that says what it accepts, or a Model",
-            f"got {cls!r:.80}",
-            f"known: {', '.join(CATALOGUE)}",
-        )
-    given, codec = context_codec(cls, data), _codec(cls, data)
-    try:
-        built = cls(codec.model_space, **({} if given is None else {"context": given.model_space}), **hyper)
-    except JensenError:
-        raise
-    except (TypeError, ValueError, RuntimeError) as error:
-        name = catalogue_name(cls) or cls.__name__
-        told = (
-            f"{', '.join(f'{key}={value!r}' for key, value in hyper.items())}: {str(error).splitlines()[0]}"
-        )
-        raise UsageError(
-            f"{name} does not take these arguments", told, f"see `jensen models {name}`"
-        ) from error
-    return codec, given, built
-
-
-def _codec(cls: type[Model], data: Rows) -> Codec:
-    if not len(data.train):
-        raise DataError("there are no training rows", f"got {data.name}", "check the split")
-    enough = _sample_rows(data) if data.space.kind == "real" or data.space.kind not in cls.accepts else 1
-    if enough == len(data.train):
-        sample = data.train[:]
-    else:
-        sample = data.train[np.sort(np.random.default_rng(0).choice(len(data.train), enough, replace=False))]
-    return codec_for(cls.accepts, data.space, as_tensor(sample))
-
-
-def _sample_rows(data: Rows) -> int:
-    return min(len(data.train), max(SAMPLE_BYTES // (8 * data.space.dims), 1000))
 
 
 def _open_folder(folder: Path, resume: bool, overwrite: bool) -> Path:
@@ -342,11 +257,6 @@ def check_seed(seed: int) -> None:
         raise UsageError(
             "a seed is a whole number from 0 to 2^32 - 1", f"got {seed!r}", "0 is as good as any"
         )
-
-
-def split_identity(data: Rows) -> tuple[str, int, dict[str, int]]:
-    """What tells two splits apart: the rows, the seed and the sizes of the parts."""
-    return data.hash, data.seed, data.counts
 
 
 def _cuda_devices() -> list[int]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from jensen.data import Rows
 from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
 from jensen.fitted import Fitted
-from jensen.fitting import split_identity
 from jensen.models import CATALOGUE, model_class
+from jensen.sources import split_identity
 from jensen.space import Space
 
 

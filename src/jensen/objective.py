@@ -20,6 +20,8 @@ class Turn(nn.Module):
     name: str = "loss"
     every: int = 1
     repeats: int = 1
+    progress: float = 0.0
+    """The share of the budget that is done, 0 to 1; the loop sets it."""
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The loss () of a batch."""

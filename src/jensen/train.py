@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from jensen.average import Average
 from jensen.checkpoint import load_checkpoint, save_checkpoint
 from jensen.errors import DataError, Diverged, UsageError
-from jensen.feed import Feed
 from jensen.interrupt import ctrl_c
 from jensen.model import Model
 from jensen.objective import Objective
@@ -45,6 +44,14 @@ class Moment:
     valid: Quantity | None = None
 
 
+class Batches(Protocol):
+    """What the loop is fed: batches (x, c) from a step on, the same ones as an uninterrupted run would see."""
+
+    batch: int
+
+    def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]: ...
+
+
 class Watch(Protocol):
     """Somebody who follows the training: a progress bar, a log."""
 
@@ -66,7 +73,7 @@ class Run:
 def train(
     model: Model,
     objective: Objective,
-    feed: Feed,
+    feed: Batches,
     plan: Plan,
     *,
     validate: Callable[[], Quantity] | None = None,
@@ -118,7 +125,7 @@ class _Training:
         self.looked = 0
         self.run = Run()
 
-    def play(self, feed: Feed, watch: Watch | None, pressed: threading.Event) -> None:
+    def play(self, feed: Batches, watch: Watch | None, pressed: threading.Event) -> None:
         """Steps until the budget is spent, the validation stops improving, or Ctrl-C."""
         run, plan = self.run, self.plan
         before, begun = run.seconds, time.perf_counter()
@@ -135,6 +142,7 @@ class _Training:
             rate = plan.rate_at(progress)
             for player in self.players:
                 if run.steps % player.turn.every == 0:
+                    player.turn.progress = progress
                     for _ in range(player.turn.repeats):
                         player.play(x, c, rate)
             run.steps += 1

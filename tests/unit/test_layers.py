@@ -18,7 +18,7 @@ LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
     [{"space", "binarisation", "functional", "nn", "sampling"}],
     [{"heads", "transforms"}],
-    [{"codec", "context", "data", "model", "objective", "autoregressive", "flow"}],
+    [{"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}],
     [{"models"}, {"objectives"}],
     [{"scoring", "store"}],
     [
@@ -26,7 +26,7 @@ LAYERS: list[list[set[str]]] = [
         {"metrics"},
         {"checks"},
     ],
-    [{"fitted", "fitting", "conditioning", "card", "completing"}],
+    [{"fitted", "fitting", "sources", "log_z", "conditioning", "card", "completing"}],
     [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course"}],
     [{"report", "cli", "__main__"}],
 ]

@@ -11,7 +11,10 @@ from jensen.errors import Cannot, UsageError, nearest
 from jensen.model import Can, Model
 from jensen.objective import Objective
 
-OBJECTIVES: dict[str, str] = {"likelihood": "jensen.objectives.likelihood:Likelihood"}
+OBJECTIVES: dict[str, str] = {
+    "likelihood": "jensen.objectives.likelihood:Likelihood",
+    "reverse-kl": "jensen.objectives.reverse_kl:ReverseKL",
+}
 
 DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"),)
 """The first objective whose abilities a model has is its default."""
@@ -54,7 +57,7 @@ def parse_objective(text: str) -> Objective:
         raise UsageError("unknown objective", f"got {name!r}", nearest(name, OBJECTIVES))
     module, _, leaf = OBJECTIVES[name].partition(":")
     cls = getattr(import_module(module), leaf)
-    known = [field.name for field in fields(cls)]
+    known = [field.name for field in fields(cls) if field.metadata.get("text", True)]
     options: dict[str, Any] = {}
     for part in rest.split(",") if colon else []:
         key, sign, value = part.partition("=")
@@ -81,7 +84,8 @@ def describe_objective(objective: Objective) -> str:
     name = next((name for name, where in OBJECTIVES.items() if where == path), cls.__name__)
     if not is_dataclass(objective):
         return name
-    options = ",".join(f"{field.name}={_text(getattr(objective, field.name))}" for field in fields(objective))
+    spelt = [field.name for field in fields(objective) if field.metadata.get("text", True)]
+    options = ",".join(f"{name}={_text(getattr(objective, name))}" for name in spelt)
     return f"{name}:{options}" if options else name
 
 
