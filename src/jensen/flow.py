@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
-from jensen.model import Can, Model
+from jensen.model import Model
 from jensen.nn.context import ContextInput
 from jensen.space import Space
 from jensen.transforms import Transform
@@ -19,8 +19,8 @@ from jensen.transforms import Transform
 class Flow(Model):
     """log p(x) = log N(z; 0, 1) + sum of log|det| with z = the maps applied to x in order, exact density of real rows.
 
-    A leaf lists its maps with `flow_through`. Sampling applies them backwards. Where both ways are closed, samples carry
-    gradients to the weights (`sample_with_log_prob`), which a fit to a density needs.
+    A leaf lists its maps with `flow_through`. Sampling applies them backwards. Both ways carry gradients, so that every
+    flow can be fitted to rows and to a density; which of them is one pass is `cheap`.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"real"})
@@ -37,12 +37,10 @@ class Flow(Model):
         self.maps = nn.ModuleList(maps)
 
     @property
-    def can(self) -> Can:
-        """Reparameterised samples only where every map decodes in closed form."""
-        found = super().can
-        if all("decode" in one.closed for one in self._maps()):
-            return found
-        return found & ~Can.SAMPLE_WITH_LOG_PROB
+    def cheap(self) -> frozenset[str]:
+        """Which of "score" and "sample" are one pass through the maps; the other takes a step a feature, or a root a map."""
+        ways = {"score": "encode", "sample": "decode"}
+        return frozenset(name for name, way in ways.items() if all(way in one.closed for one in self._maps()))
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Rows x (n, *shape) -> base points (d, n) and log|det dz/dx| (n,)."""
@@ -76,8 +74,6 @@ class Flow(Model):
         self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """n reparameterised rows (n, *shape) and their log_prob (n,), from the pass that drew them."""
-        if Can.SAMPLE_WITH_LOG_PROB not in self.can:
-            raise self.cannot(Can.SAMPLE_WITH_LOG_PROB)
         z = self._base(n, generator)
         x, log_det = self.decode(z, c)
         return x, _normal(z) - log_det

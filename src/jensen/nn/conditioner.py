@@ -52,6 +52,18 @@ class Conditioner(nn.Module):
         found: Tensor = self.layers[-1](x, c)
         return found.view(self.parameters_each, self.out, -1)
 
+    def apart(self, x: Tensor, c: Tensor | None = None) -> list[Tensor]:
+        """The pre-activations (units, n) of every layer at x, the parameters' (parameters * out, n) last.
+
+        Each carries the gradient of its own weights and of c alone, not of the layer before.
+        """
+        found: list[Tensor] = []
+        x = x.detach()
+        for layer in self.layers:
+            found.append(layer(x, c))
+            x = found[-1].detach().relu()
+        return found
+
 
 class _Dense(nn.Module):
     """y = (weight * mask) x + bias + shift c for columns; the fan-in counts only what the mask keeps."""
