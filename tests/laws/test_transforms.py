@@ -10,14 +10,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from jensen.errors import SpaceError, UsageError
+from jensen.flow import Flow
+from jensen.models.iaf import IAF
 from jensen.models.maf import MAF
 from jensen.models.realnvp import RealNVP
 from jensen.models.spline_flow import SplineFlow
 from jensen.nn.elementwise import Elementwise, affine_map, spline_map
 from jensen.space import Column, Space
 from jensen.transforms import Transform
+from jensen.transforms.actnorm import ActNorm
 from jensen.transforms.autoregressive import AutoregressiveMap
 from jensen.transforms.coupling import Coupling
+from jensen.transforms.householder import Householder
+from jensen.transforms.inverse import Inverse
 from jensen.transforms.linear import LULinear
 from jensen.transforms.permutation import Permutation
 from jensen.transforms.planar import Planar
@@ -36,6 +41,12 @@ MAPS: dict[str, Callable[[], Transform]] = {
     "autoregressive, fewer units than features": lambda: AutoregressiveMap(D, affine_map(), (2,), context=C),
     "reversal": lambda: Permutation(D),
     "permutation": lambda: Permutation(D, seed=3),
+    "inverse of affine autoregressive": lambda: Inverse(
+        AutoregressiveMap(D, affine_map(), (9, 8), context=C)
+    ),
+    "rotation": lambda: Householder(D),
+    "rotation by two reflections": lambda: Householder(D, 2),
+    "actnorm": lambda: ActNorm(D),
     "linear": lambda: LULinear(D),
     "planar": lambda: Planar(D),
     "planar, towards the data": lambda: Planar(D, "data"),
@@ -142,10 +153,18 @@ class _Way(nn.Module):
         return found
 
 
-FLOWS: dict[str, Callable[[Space, Space | None], RealNVP | MAF | SplineFlow]] = {
+FLOWS: dict[str, Callable[[Space, Space | None], Flow]] = {
     "realnvp": lambda space, context: RealNVP(space, 3, (8,), context=context),
+    "realnvp, reversed": lambda space, context: RealNVP(space, 3, (8,), mix="reverse", context=context),
     "maf": lambda space, context: MAF(space, 3, (8,), context=context),
+    "maf, rotated": lambda space, context: MAF(
+        space, 3, (8,), mix="householder", actnorm=True, context=context
+    ),
+    "iaf": lambda space, context: IAF(space, 3, (8,), context=context),
     "coupled splines": lambda space, context: SplineFlow(space, 3, (8,), bins=5, context=context),
+    "splines towards the data": lambda space, context: SplineFlow(
+        space, 3, (8,), coupling=False, towards="data", bins=5, context=context
+    ),
     "autoregressive splines": lambda space, context: SplineFlow(
         space, 3, (8,), coupling=False, bins=5, context=context
     ),

@@ -58,7 +58,7 @@ class AutoregressiveMap(Transform):
     @torch.no_grad()
     def _solve(self, z: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
         *hidden, output = [
-            Layer(layer.live, layer.moved(c))  # type: ignore[operator]
+            Layer(layer.live, layer.moved(c))  # type: ignore[operator, arg-type]
             for layer in self.network.layers
         ]
         d = len(z)
