@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from jensen.conditioning import check_built, context_codec
 from jensen.context import ContextCodec, context_facts
 from jensen.data import Rows, hash_rows
 from jensen.data import rows as read_rows
-from jensen.errors import DataError, Diverged, JensenError, UsageError
+from jensen.errors import DataError, Diverged, JensenError, JensenWarning, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted, claim
 from jensen.model import Can, Model
@@ -41,6 +42,9 @@ from jensen.train import Run, Watch, train
 
 SAMPLE_BYTES = 1 << 28
 """Codecs, and models that solve themselves, see at most as many rows as fit into this as float64."""
+
+NOTED_ROWS = 2048
+"""What is to be said of a fitted model is seen on at most this many training rows."""
 
 VALID_ROWS = 1024
 """A validation during training scores at most this many rows."""
@@ -76,7 +80,8 @@ def fit(
 
     Repeats bit for bit for the same seed on a CPU with the same number of threads. Raises DataError, SpaceError,
     UsageError or OutputError before anything is written, Cannot for a context that the model does not take; Diverged when training fails, with the last good weights in
-    its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C, after a checkpoint.
+    its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C, after a checkpoint. What the model has to
+    say of itself after the fit is in `record["notes"]`, and a JensenWarning where it is to be doubted.
 
     >>> import jensen
     >>> rows = jensen.rows("digits")
@@ -92,7 +97,11 @@ def fit(
         codec, given, built = _build(model, data, hyper)
         built.to(_device(device))
         task = _Task(data, codec, given, built, plan, seed, objective)
-        return task.perform(out, resume, overwrite, watch)
+        fitted = task.perform(out, resume, overwrite, watch)
+    for note in fitted.record["notes"]:
+        if note["doubtful"]:
+            warnings.warn(note["text"], JensenWarning, stacklevel=2)
+    return fitted
 
 
 class _Task:
@@ -230,6 +239,7 @@ class _Task:
                 "notes": list(data.notes),
                 **context_facts(data),
             },
+            "notes": [asdict(note) for note in self.model.notes(*self.feed.sample(NOTED_ROWS))],
             "seed": self.seed,
             "objective": self._objective_text(),
             "plan": None if self.objective is None else asdict(self.plan),
