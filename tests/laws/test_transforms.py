@@ -13,6 +13,7 @@ from jensen.errors import SpaceError, UsageError
 from jensen.flow import Flow
 from jensen.models.iaf import IAF
 from jensen.models.maf import MAF
+from jensen.models.planar_flow import PlanarFlow
 from jensen.models.realnvp import RealNVP
 from jensen.models.spline_flow import SplineFlow
 from jensen.nn.elementwise import Elementwise, affine_map, spline_map
@@ -203,12 +204,66 @@ def test_a_new_flow_is_nearly_a_standard_normal(name: str) -> None:
         assert float((flow.log_prob(x) - normal).abs().mean()) < 0.2
 
 
-def test_no_gradient_is_nan_far_beyond_the_bound() -> None:
-    flow = SplineFlow(Space.real(3))
-    x = torch.tensor([[1e4, -1e4, 0.0], [5.0, -5.0, 1e-30]], requires_grad=True)
-    flow.log_prob(x).sum().backward()
-    gradients = [x.grad, *(parameter.grad for parameter in flow.parameters())]
-    assert all(g is None or bool(g.isfinite().all()) for g in gradients)
+@pytest.mark.parametrize(
+    "build, cheap",
+    [
+        (lambda: RealNVP(Space.real(3)), {"score", "sample"}),
+        (lambda: MAF(Space.real(3)), {"score"}),
+        (lambda: IAF(Space.real(3)), {"sample"}),
+        (lambda: SplineFlow(Space.real(3)), {"score", "sample"}),
+        (lambda: SplineFlow(Space.real(3), coupling=False), {"score"}),
+        (lambda: SplineFlow(Space.real(3), coupling=False, towards="data"), {"sample"}),
+        (lambda: SplineFlow(Space.real(1)), {"score"}),
+        (lambda: PlanarFlow(Space.real(3)), {"score"}),
+        (lambda: PlanarFlow(Space.real(3), towards="data"), {"sample"}),
+        (lambda: PlanarFlow(Space.real(3), kind="radial"), {"score", "sample"}),
+    ],
+)
+def test_which_way_is_cheap_is_declared_and_either_way_has_gradients(
+    build: Callable[[], Flow], cheap: set[str]
+) -> None:
+    flow = build()
+    assert flow.cheap == cheap
+    x, log_q = flow.sample_with_log_prob(6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(flow.log_prob(x), log_q, rtol=1e-4, atol=1e-4)
+    for loss in (x.square().sum(), log_q.sum(), flow.log_prob(x.detach()).sum()):
+        gradients = torch.autograd.grad(loss, list(flow.parameters()), allow_unused=True, retain_graph=True)
+        assert any(g is not None and bool(g.any()) for g in gradients)
+
+
+@pytest.mark.parametrize("name", [name for name in FLOWS if "splines" in name])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("far", [5.0, 1e3, 1e6])
+def test_no_gradient_is_nan_at_or_beyond_the_bound(name: str, dtype: torch.dtype, far: float) -> None:
+    """Rows and base points on the bound, far beyond it, and next to nothing from the middle."""
+    flow = strong(lambda: FLOWS[name](Space.real(4), None)).to(dtype)
+    x = torch.tensor([[far, -far, 0.0, -far], [-far, 1e-30, far, 5.0]], dtype=dtype)
+    for through in (flow.log_prob, lambda x: sum(one.sum() for one in flow.decode(x.T.contiguous()))):
+        flow.zero_grad()
+        given = x.clone().requires_grad_()
+        value = through(given)
+        value.sum().backward()
+        assert bool(value.isfinite().all())
+        for g in (given.grad, *(parameter.grad for parameter in flow.parameters())):
+            assert g is None or bool(g.isfinite().all())
+
+
+def test_the_share_beyond_the_bound_is_that_of_the_values_each_spline_would_move() -> None:
+    x = torch.tensor([[0.1, 3.0], [0.2, -0.3], [-2.5, 0.4], [0.0, 2.0]])
+    autoregressive = SplineFlow(Space.real(2), 2, (8,), coupling=False, bound=2.0)
+    # the mixing starts as the identity, and 2.0 itself is inside
+    assert float(autoregressive.tails(x)[0]) == 2 / 8
+    coupled = SplineFlow(Space.real(2), 2, (8,), bound=2.0)
+    # the second column moves first; then the first one, which no map has touched
+    assert coupled.tails(x).tolist() == [1 / 4, 1 / 4]
+    turned = SplineFlow(Space.real(2), 1, (8,), coupling=False, towards="data", bound=2.0)
+    assert turned.tails(x).tolist() == [2 / 8]
+
+
+def test_a_rotation_is_orthogonal() -> None:
+    one = strong(lambda: Householder(D, 3))
+    q, _ = one.encode(torch.eye(D, dtype=torch.float64))  # type: ignore[operator]
+    torch.testing.assert_close(q @ q.T, torch.eye(D, dtype=torch.float64), rtol=1e-12, atol=1e-12)
 
 
 def test_bad_arguments_say_what_to_do() -> None:
@@ -219,6 +274,16 @@ def test_bad_arguments_say_what_to_do() -> None:
         lambda: SplineFlow(Space.real(2), bins=1),
         lambda: SplineFlow(Space.real(2), bound=0.0),
         lambda: MAF(Space.real(2), hidden=(0,)),
+        lambda: MAF(Space.real(2), mix="shuffle"),
+        lambda: SplineFlow(Space.real(2), towards="left"),
+        lambda: SplineFlow(Space.real(2), towards="data"),
+        lambda: Householder(2, 3),
+        lambda: Space.real(0),
+        lambda: SplineFlow(Space.real(2), 10**9),
+        lambda: RealNVP(Space.real(2), 10**9),
+        lambda: PlanarFlow(Space.real(2), 10**9),
+        lambda: MAF(Space.real(2), context=Space.categorical(1, 3)).sample(2),
+        lambda: IAF(Space.real(2), context=Space.categorical(1, 3)).sample_with_log_prob(2),
     ):
         with pytest.raises((UsageError, SpaceError)) as caught:
             build()
