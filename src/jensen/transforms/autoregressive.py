@@ -44,6 +44,8 @@ class AutoregressiveMap(Transform):
     def decode(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         # half precision is for products of activations: here every feature stands on the rounding of those before
         with torch.autocast(z.device.type, enabled=False):
+            weight = self.network.layers[-1].weight
+            z, c = z.to(weight.dtype), None if c is None else c.to(weight.dtype)  # type: ignore[arg-type]
             x, log_det = self._solve(z, c)
             given = (z, *self.parameters(), *([] if c is None else [c]))
             if not torch.is_grad_enabled() or not any(one.requires_grad for one in given):
