@@ -109,7 +109,7 @@ def check_count(transforms: int, usual: int) -> None:
         )
 
 
-OBJECTS = 16 << 10
+OBJECTS = 4 << 10
 """Bytes of a map's modules beside their weights, at least: a small map is more object than number."""
 
 
