@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.data import rows as read_rows
 from jensen.density import Density, pose
-from jensen.errors import DataError, Diverged, UsageError
+from jensen.errors import DataError, Diverged, JensenWarning, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted, claim
 from jensen.model import Model
@@ -35,6 +36,9 @@ from jensen.train import Run, Watch, train
 
 FOR_A_DENSITY = Plan(batch=512, patience=0)
 """Samples cost no data, and a check of reverse KL against a goal that still cools says little about stopping."""
+
+NOTED_ROWS = 2048
+"""What is to be said of a fitted model is seen on at most this many training rows, or samples of its own."""
 
 
 def fit(
@@ -76,7 +80,8 @@ def fit(
 
     Repeats bit for bit for the same seed on a CPU with the same number of threads. Raises DataError, SpaceError,
     UsageError or OutputError before anything is written, Cannot for a context that the model does not take; Diverged when training fails, with the last good weights in
-    its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C, after a checkpoint.
+    its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C, after a checkpoint. What the model has to
+    say of itself after the fit is in `record["notes"]`, and a JensenWarning where it is to be doubted.
 
     >>> import jensen
     >>> rows = jensen.rows("digits")
@@ -91,7 +96,11 @@ def fit(
         torch.manual_seed(seed)
         built = build(model, source, hyper)
         built.to(_device(device))
-        return _Task(source, built, plan, seed, objective).perform(out, resume, overwrite, watch)
+        fitted = _Task(source, built, plan, seed, objective).perform(out, resume, overwrite, watch)
+    for note in fitted.record["notes"]:
+        if note["doubtful"]:
+            warnings.warn(note["text"], JensenWarning, stacklevel=2)
+    return fitted
 
 
 def _source(
@@ -200,6 +209,7 @@ class _Task:
         record = {
             "jensen": __version__,
             "data": self.source.facts(),
+            "notes": [asdict(note) for note in self.model.notes(*self.feed.sample(NOTED_ROWS))],
             "seed": self.seed,
             "objective": self._objective_text(),
             "plan": None if self.objective is None else asdict(self.plan),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, cast
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
-from jensen.model import Can, Model
+from jensen.model import Model, Note
 from jensen.nn.context import ContextInput
 from jensen.space import Space
 from jensen.transforms import Transform
@@ -19,8 +20,8 @@ from jensen.transforms import Transform
 class Flow(Model):
     """log p(x) = log N(z; 0, 1) + sum of log|det| with z = the maps applied to x in order, exact density of real rows.
 
-    A leaf lists its maps with `flow_through`. Sampling applies them backwards. Where both ways are closed, samples carry
-    gradients to the weights (`sample_with_log_prob`), which a fit to a density needs.
+    A leaf lists its maps with `flow_through`. Sampling applies them backwards. Both ways carry gradients, so that every
+    flow can be fitted to rows and to a density; which of them is one pass is `cheap`.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"real"})
@@ -37,17 +38,15 @@ class Flow(Model):
         self.maps = nn.ModuleList(maps)
 
     @property
-    def can(self) -> Can:
-        """Reparameterised samples only where every map decodes in closed form."""
-        found = super().can
-        if all("decode" in one.closed for one in self._maps()):
-            return found
-        return found & ~Can.SAMPLE_WITH_LOG_PROB
+    def cheap(self) -> frozenset[str]:
+        """Which of "score" and "sample" are one pass through the maps; the other takes a step a feature, or a root a map."""
+        ways = {"score": "encode", "sample": "decode"}
+        return frozenset(name for name, way in ways.items() if all(way in one.closed for one in self._maps()))
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Rows x (n, *shape) -> base points (d, n) and log|det dz/dx| (n,)."""
         given = self._given(c, len(x))
-        z, total = x.flatten(1).T.contiguous(), x.new_zeros(len(x))
+        z, total = self._columns(x), x.new_zeros(len(x))
         for one in self._maps():
             z, log_det = one.encode(z, given)
             total = total + log_det
@@ -76,8 +75,6 @@ class Flow(Model):
         self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """n reparameterised rows (n, *shape) and their log_prob (n,), from the pass that drew them."""
-        if Can.SAMPLE_WITH_LOG_PROB not in self.can:
-            raise self.cannot(Can.SAMPLE_WITH_LOG_PROB)
         z = self._base(n, generator)
         x, log_det = self.decode(z, c)
         return x, _normal(z) - log_det
@@ -87,6 +84,10 @@ class Flow(Model):
         source = weight.device if generator is None else generator.device
         drawn = torch.randn(n, self.space.dims, generator=generator, dtype=weight.dtype, device=source)
         return drawn.to(weight.device).T.contiguous()
+
+    def _columns(self, x: Tensor) -> Tensor:
+        """Rows (n, *shape) as columns (d, n)."""
+        return x.flatten(1).T.contiguous()
 
     def _given(self, c: Tensor | None, n: int) -> Tensor | None:
         """The context's features as columns (size, n)."""
@@ -106,6 +107,42 @@ def check_count(transforms: int, usual: int) -> None:
         raise UsageError(
             "a flow has 1 or more transforms", f"got transforms={transforms}", f"{usual} is usual"
         )
+
+
+OBJECTS = 4 << 10
+"""Bytes of a map's modules beside their weights, at least: a small map is more object than number."""
+
+
+def check_memory(first: Sequence[nn.Module], transforms: int) -> None:
+    """Raise UsageError where `transforms` times the maps of the first layer would not fit into this machine's memory.
+
+    Counted: each weight with its gradient and Adam's two averages, buffers, objects.
+    """
+    weights = sum(16 * p.numel() for one in first for p in one.parameters())
+    others = sum(4 * b.numel() for one in first for b in one.buffers())
+    needed, there = transforms * (weights + others + OBJECTS * len(first)), _memory()
+    if needed > there:
+        raise UsageError(
+            "a flow does not fit into memory",
+            f"got transforms={transforms}: {needed / 1e9:,.0f} GB to train it, the machine has {there / 1e9:,.0f} GB",
+            "use fewer transforms or smaller hidden layers",
+        )
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine; no limit where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def normal_law(flow: Flow) -> list[Note]:
+    """What to doubt of affine maps of one column: they stay affine, one after the other."""
+    if flow.space.dims > 1:
+        return []
+    text = "one column through affine maps is a normal law, whatever its data: use spline-flow"
+    return [Note("law", text, doubtful=True)]
 
 
 def _normal(z: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,15 @@ class Can(enum.Flag):
     SAMPLE_WITH_LOG_PROB = enum.auto()
     EMBED = enum.auto()
     SOLVE = enum.auto()
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a user should know of a fitted model; `doubtful` where it speaks against using it as it is."""
+
+    name: str
+    text: str
+    doubtful: bool = False
 
 
 _METHODS = {
@@ -108,6 +118,10 @@ class Model(nn.Module):
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
         """Estimate the parameters from rows in one call: counting, or an EM of the model's own."""
         raise self.cannot(Can.SOLVE)
+
+    def notes(self, x: Tensor, c: Tensor | None = None) -> list[Note]:
+        """What to know of this model after a fit, seen on some of its training rows; nothing where a leaf writes none."""
+        return []
 
     def refuse_context(self, c: Tensor | None) -> None:
         """Raise Cannot when a model without context is given one."""

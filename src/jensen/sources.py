@@ -26,7 +26,6 @@ from jensen.objectives import objective_for
 from jensen.plan import Plan
 from jensen.quantity import Quantity, Scores
 from jensen.scoring import RowSource, log_likelihood, on_device, place, some_places
-from jensen.train import Batches
 
 SAMPLE_BYTES = 1 << 28
 """Codecs, and models that solve themselves, see at most as many rows as fit into this as float64."""
@@ -49,7 +48,7 @@ class Source(Protocol):
         """The objective; None where the model solves itself."""
         ...
 
-    def feed(self, model: Model, plan: Plan, seed: int) -> Batches:
+    def feed(self, model: Model, plan: Plan, seed: int) -> Feed | Draws:
         """The batches of the training."""
         ...
 
@@ -172,7 +171,7 @@ class DensitySource:
         return facing
 
     def feed(self, model: Model, plan: Plan, seed: int) -> Draws:
-        return Draws(plan.batch, *place(model))
+        return Draws(model, plan.batch, seed)
 
     def validation(self, model: Model, objective: Objective, seed: int) -> Callable[[], Quantity] | None:
         empty = torch.empty(0)
@@ -191,14 +190,19 @@ class DensitySource:
 class Draws:
     """Batches of no rows: an objective that draws its own samples reads off how many."""
 
-    def __init__(self, batch: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.batch = batch
+    def __init__(self, model: Model, batch: int, seed: int) -> None:
+        self.model, self.batch, self.seed = model, batch, seed
+        device, dtype = place(model)
         self.empty = torch.empty(batch, 0, device=device, dtype=dtype)
 
     def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
         """The same empty batch again and again."""
         while True:
             yield self.empty, None
+
+    def sample(self, limit: int) -> tuple[Tensor, Tensor | None]:
+        """`limit` rows of the model's own, for want of others."""
+        return self.model.sample(limit, generator=torch.Generator().manual_seed(self.seed)), None
 
 
 def build(model: str | type[Model] | Model, source: Source, hyper: dict[str, Any]) -> Model:

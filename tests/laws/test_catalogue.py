@@ -41,6 +41,7 @@ HYPER: dict[str, dict[str, Any]] = {
     "realnvp": {"transforms": 2, "hidden": (16,)},
     "planar-flow": {"transforms": 4},
     "maf": {"transforms": 2, "hidden": (16,)},
+    "iaf": {"transforms": 2, "hidden": (16,)},
     "spline-flow": {"transforms": 2, "hidden": (16,), "bins": 5},
 }
 

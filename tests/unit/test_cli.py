@@ -302,6 +302,9 @@ def test_models_lists_the_catalogue() -> None:
     assert by_name["made"]["accepts"] == ["binary", "levels", "categorical", "real"]
     assert by_name["mixture"]["by_bound"] == ["binary", "levels"]
     assert "solve" in by_name["independent"]["can"] and "log_prob" in by_name["pixelcnn"]["can"]
+    assert by_name["made"]["cheap"] is None and by_name["iaf"]["cheap"] == ["sample"]
+    assert "score and sample in one pass" in jensen("models", "realnvp").stdout
+    assert "score in one pass; sample in many steps" in jensen("models", "maf").stdout
     arguments = {one["name"]: one["default"] for one in document("models", "made")["arguments"]}
     defaults = inspect.signature(model_class("made")).parameters
     assert arguments["hidden"] == list(defaults["hidden"].default) and arguments["head"] is None

@@ -18,7 +18,20 @@ LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
     [{"space", "binarisation", "functional", "nn", "sampling"}],
     [{"heads", "transforms"}],
-    [{"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}],
+    [
+        {
+            "codec",
+            "support",
+            "context",
+            "data",
+            "density",
+            "model",
+            "objective",
+            "autoregressive",
+            "flow",
+            "mixing",
+        }
+    ],
     [{"models"}, {"objectives"}],
     [{"scoring", "store"}],
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from jensen.cli.output import (
 )
 from jensen.cli.progress import Progress, clock, open_progress
 from jensen.cli.verb import verb
+from jensen.errors import JensenWarning
 
 if TYPE_CHECKING:
     from jensen.data import Rows
@@ -105,7 +107,8 @@ def fit(
     data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
-    with nothing_halved(folder), open_progress(quiet) as progress:
+    with nothing_halved(folder), open_progress(quiet) as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", JensenWarning)  # the notes say the same
         progress.stage(model, "fit")
         fitted = jensen.fit(
             model,
@@ -169,6 +172,7 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
     lines = [("score", str(scores))] if isinstance(scores, Cannot) else score_lines(scores)
     lines += [
         ("fit", how),
+        *((note["name"], _told(note)) for note in fitted.record["notes"]),
         ("size", f"{fitted.record['parameters']:,} parameters"),
         ("run", str(folder)),
     ]
@@ -178,3 +182,8 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
             ("next", f"jensen sample {folder} -n 16{given}{' --out samples' if data.space.is_image else ''}")
         )
     pairs(lines)
+
+
+def _told(note: dict[str, Any]) -> str:
+    head = click.style("warning: ", fg="yellow", bold=True) if note["doubtful"] else ""
+    return f"{head}{note['text']}"

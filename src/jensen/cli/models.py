@@ -45,15 +45,20 @@ def models(name: str | None, as_json: bool) -> None:
 
 
 def _facts(name: str, cls: type[Model]) -> dict[str, Any]:
+    from jensen.model import abilities
+
     doc = inspect.cleandoc(cls.__doc__ or "")
     about, _, rest = doc.partition("\n\n")
+    built = _built(cls)
+    cheap = getattr(built, "cheap", None)
     parameters = [p for p in inspect.signature(cls).parameters.values() if p.name not in ("space", "context")]
     return {
         "name": name,
         "about": " ".join(about.split()),
         "accepts": [kind for kind in KINDS if kind in cls.accepts],
         "by_bound": _bounded(cls),
-        "can": _abilities(cls),
+        "can": [] if built is None else list(abilities(built.can)),
+        "cheap": None if cheap is None else sorted(cheap),
         "takes_context": cls.takes_context,
         "arguments": [
             {
@@ -80,18 +85,17 @@ def _images() -> dict[str, Space]:
     }
 
 
-def _abilities(cls: type[Model]) -> list[str]:
-    """What an instance of the class can do; it may depend on the instance, so that a small one is made."""
+def _built(cls: type[Model]) -> Model | None:
+    """A small instance of the class: what it can do, and which way is cheap, may depend on the instance."""
     from jensen.errors import JensenError
-    from jensen.model import abilities
 
     for kind, space in _images().items():
         if kind in cls.accepts:
             try:
-                return list(abilities(cls(space).can))
+                return cls(space)
             except JensenError:
                 continue
-    return []
+    return None
 
 
 def _bounded(cls: type[Model]) -> list[str]:
@@ -122,13 +126,18 @@ def _print(facts: dict[str, Any]) -> None:
     arguments = ", ".join(f"{one['name']}={_value(one['default'])}" for one in facts["arguments"])
     bounded = f"; by a lower bound {', '.join(facts['by_bound'])}" if facts["by_bound"] else ""
     given = "; given a class or vector with --context" if facts["takes_context"] else ""
-    pairs(
-        [
-            ("rows", ", ".join(facts["accepts"]) + bounded + given),
-            ("can", ", ".join(facts["can"])),
-            ("set", folded(arguments or "nothing", 8, sys.stdout)),
-        ]
-    )
+    lines = [("rows", ", ".join(facts["accepts"]) + bounded + given), ("can", ", ".join(facts["can"]))]
+    if facts["cheap"] is not None:
+        lines.append(("fast", _ways(facts["cheap"])))
+    pairs([*lines, ("set", folded(arguments or "nothing", 8, sys.stdout))])
+
+
+def _ways(cheap: list[str]) -> str:
+    """Which directions of a flow, as set by default, are one pass."""
+    slow = [way for way in ("score", "sample") if way not in cheap]
+    text = f"{' and '.join(cheap[::-1])} in one pass" if cheap else ""
+    many = f"{' and '.join(slow)} in many steps" if slow else ""
+    return "; ".join(part for part in (text, many) if part)
 
 
 def _value(default: Any) -> str:

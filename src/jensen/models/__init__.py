@@ -17,6 +17,7 @@ CATALOGUE: dict[str, str] = {
     "transformer": "jensen.models.transformer:Transformer",
     "realnvp": "jensen.models.realnvp:RealNVP",
     "maf": "jensen.models.maf:MAF",
+    "iaf": "jensen.models.iaf:IAF",
     "planar-flow": "jensen.models.planar_flow:PlanarFlow",
     "spline-flow": "jensen.models.spline_flow:SplineFlow",
 }

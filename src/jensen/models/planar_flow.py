@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from jensen.errors import UsageError
-from jensen.flow import Flow, check_count
+from jensen.flow import Flow, check_count, check_memory
 from jensen.space import Space
 from jensen.transforms import Transform
 from jensen.transforms.linear import LULinear
@@ -42,4 +42,6 @@ class PlanarFlow(Flow):
         }
         if kind not in build:
             raise UsageError("unknown kind of map", f"got kind={kind!r}", f"use {', '.join(KINDS)}")
-        self.flow_through([LULinear(d), *(build[kind]() for _ in range(transforms))])
+        first = build[kind]()
+        check_memory([first], transforms)
+        self.flow_through([LULinear(d), first, *(build[kind]() for _ in range(transforms - 1))])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jensen.flow import Flow, check_count
+from jensen.flow import Flow
+from jensen.mixing import layers
 from jensen.nn.elementwise import affine_map
 from jensen.space import Space
 from jensen.transforms.coupling import Coupling
-from jensen.transforms.linear import LULinear
 
 
 class RealNVP(Flow):
     """Affine couplings for real rows: exact density and samples, both in one pass.
 
-    `transforms`: couplings, each after a learned linear mixing of all columns; `hidden`: units of each network's layers.
+    `transforms`: couplings; `hidden`: units of each network's layers. `mix`: what comes before each coupling, a learned
+    linear map ("lu") or rotation ("householder") of all columns, or these reversed ("reverse"); `actnorm`: a scale and
+    shift before it, set by the first batch.
     """
 
     def __init__(
@@ -23,13 +25,16 @@ class RealNVP(Flow):
         transforms: int = 6,
         hidden: Sequence[int] = (128, 128),
         *,
+        mix: str = "lu",
+        actnorm: bool = False,
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context)
-        check_count(transforms, usual=6)
         d, size = space.dims, self.context_size
-        maps = [
-            (LULinear(d), Coupling(d, affine_map(), hidden, context=size, flip=i % 2 == 1))
-            for i in range(transforms)
-        ]
-        self.flow_through([one for pair in maps for one in pair])
+
+        def move(i: int) -> Coupling:
+            # reversed columns take turns by themselves
+            flip = mix != "reverse" and i % 2 == 1
+            return Coupling(d, affine_map(), hidden, context=size, flip=flip)
+
+        self.flow_through(layers(d, transforms, move, mix=mix, actnorm=actnorm, usual=6))

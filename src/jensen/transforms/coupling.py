@@ -38,6 +38,9 @@ class Coupling(Transform):
     def decode(self, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._move(z, c, forward=False)
 
+    def moving(self, x: Tensor) -> Tensor:
+        return x[: self.first] if self.flip else x[self.first :]
+
     def _move(self, x: Tensor, c: Tensor | None, forward: bool) -> tuple[Tensor, Tensor]:
         top, bottom = x[: self.first], x[self.first :]
         stays, moves = (bottom, top) if self.flip else (top, bottom)
