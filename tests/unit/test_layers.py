@@ -18,7 +18,7 @@ LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
     [{"space", "binarisation", "functional", "nn", "sampling"}],
     [{"heads", "transforms"}],
-    [{"codec", "context", "data", "model", "objective", "autoregressive", "flow"}],
+    [{"codec", "context", "data", "model", "objective", "autoregressive", "flow", "dequantising"}],
     [{"models"}, {"objectives"}],
     [{"scoring", "store"}],
     [

@@ -29,6 +29,9 @@ def fixed(model: Model, c: Tensor, said: str = "") -> Model:
     methods: dict[str, Any] = {name: _of_rows(cls, name, c, 0) for name in _OF_ROWS if name in written}
     methods |= {name: _of_rows(cls, name, c, 1) for name in _OF_COLUMNS if name in written}
     methods |= {name: _counted(cls, name, c) for name in _COUNTED if name in written}
+    inner = getattr(model, "density", None)
+    if isinstance(inner, Model) and inner.context is not None:
+        methods["density"] = fixed(inner, c, said)
     facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said}
     made = type(cls.__name__, (cls,), {**methods, **facts})
     view = cast(Model, object.__new__(made))

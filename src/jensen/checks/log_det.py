@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import device_of, float_type, precise, some_rows
+from jensen.checks.subject import both_ways, device_of, float_type, precise, some_rows
 from jensen.checks.verdict import Verdict
 from jensen.space import Space
 
@@ -22,6 +22,7 @@ ALLOWED = 1e-8
 
 def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
+    module, space = both_ways(module, space)
     if not callable(getattr(module, "encode", None)) or not callable(getattr(module, "decode", None)):
         return "the module has no encode and decode"
     if space is None:
@@ -39,9 +40,9 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     Its log|det| must be the stated one on every row, and its sign one and the same: a map that folds is no bijection.
     Beside it: what the model's own float type costs, in nats.
     """
-    assert space is not None
-    x = some_rows(module, rows, space, ROWS, seed)
-    model: Any = module
+    model, inner = both_ways(module, space)
+    assert inner is not None
+    x = some_rows(model, rows if model is module else None, inner, ROWS, seed)
     subject = precise(model, lambda m: m.log_prob(x.double()))
     x = x.to(float_type(subject))
     with torch.no_grad():

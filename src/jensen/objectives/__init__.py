@@ -11,9 +11,12 @@ from jensen.errors import Cannot, UsageError, nearest
 from jensen.model import Can, Model
 from jensen.objective import Objective
 
-OBJECTIVES: dict[str, str] = {"likelihood": "jensen.objectives.likelihood:Likelihood"}
+OBJECTIVES: dict[str, str] = {
+    "likelihood": "jensen.objectives.likelihood:Likelihood",
+    "bound": "jensen.objectives.bound:Bound",
+}
 
-DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"),)
+DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"), (Can.LOG_PROB_LOWER, "bound"))
 """The first objective whose abilities a model has is its default."""
 
 
