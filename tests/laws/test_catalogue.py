@@ -42,7 +42,7 @@ HYPER: dict[str, dict[str, Any]] = {
     "planar-flow": {"transforms": 4},
     "maf": {"transforms": 2, "hidden": (16,)},
     "spline-flow": {"transforms": 2, "hidden": (16,), "bins": 5},
-    "glow": {"steps": 2, "width": 8, "noise_couplings": 2},
+    "glow": {"transforms": 2, "width": 8, "noise_couplings": 2},
 }
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import both_ways, float_type, precise, some_rows
+from jensen.checks.fixed import both_ways
+from jensen.checks.subject import float_type, precise, some_rows
 from jensen.checks.verdict import Verdict
 from jensen.space import Space
 

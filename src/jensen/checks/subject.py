@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -57,14 +57,6 @@ class View(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The method's value."""
         return self.function(x)
-
-
-def both_ways(module: nn.Module, space: Space | None) -> tuple[Any, Space | None]:
-    """What has `encode` and `decode`, and its space: a flow itself, or the flow inside a model that dequantises levels."""
-    inner = getattr(module, "density", None)
-    if isinstance(inner, nn.Module) and isinstance(getattr(inner, "space", None), Space):
-        return inner, cast(Space, inner.space)
-    return module, space
 
 
 def can(module: nn.Module) -> Can:

@@ -35,7 +35,7 @@ class Glow(Model):
     onto the ends: the law that the bound bounds.
 
     `scales`: squeezes of 2x2 pixels, fewer where the sides allow fewer (two for 8x8 and 28x28, three for 32x32, four for
-    64x64); `steps`: of flow on each; `width`: of the networks; None: by the size of the image. `coupling`: "affine", or
+    64x64); `transforms`: couplings on each; `width`: of the networks; None: by the size of the image. `coupling`: "affine", or
     "spline" with `bins`. `noise_couplings`: of the variational noise. Raises SpaceError for one channel with odd sides.
 
     Sources: Kingma & Dhariwal 2018, Glow; Dinh, Sohl-Dickstein & Bengio 2017, RealNVP, section 3; Ho, Chen, Srinivas,
@@ -49,7 +49,7 @@ class Glow(Model):
         self,
         space: Space,
         scales: int | None = None,
-        steps: int | None = None,
+        transforms: int | None = None,
         width: int | None = None,
         *,
         coupling: str = "affine",
@@ -67,15 +67,15 @@ class Glow(Model):
             if given not in known:
                 raise UsageError(f"unknown {name}", f"got {given!r}", nearest(given, known))
         channels, height, width_of_image = space.shape
-        scales, steps, width = _sizes(min(height, width_of_image), scales, steps, width)
-        _check_counts(scales=scales, steps=steps, width=width, noise_couplings=noise_couplings)
+        scales, transforms, width = _sizes(min(height, width_of_image), scales, transforms, width)
+        _check_counts(scales=scales, transforms=transforms, width=width, noise_couplings=noise_couplings)
         self.bound = f"{dequantise} dequantisation"
         self.levels = space.max_levels or 2
         shape = (channels, height, width_of_image)
         self.density = Flow(Space.real(shape), context)
         size = self.density.context_size
         each = affine_map() if coupling == "affine" else spline_map(bins)
-        self.density.flow_through([Multiscale(shape, scales, steps, width, each, size)])
+        self.density.flow_through([Multiscale(shape, scales, transforms, width, each, size)])
         self.noise = (
             LearnedNoise(shape, self.levels, noise_couplings, width, size)
             if dequantise == "variational"
@@ -128,15 +128,16 @@ class Glow(Model):
         return (log_p + log_det - log_q).view(k, n)
 
 
-def _sizes(
-    side: int, scales: int | None, steps: int | None, width: int | None
-) -> tuple[int, int, int]:
-    """Scales, steps and width for images whose smaller side is given."""
-    usual = max(2, round(math.log2(side)) - 2)
-    return usual if scales is None else scales, 4 if steps is None else steps, 64 if width is None else width
+def _sizes(side: int, scales: int | None, transforms: int | None, width: int | None) -> tuple[int, int, int]:
+    """Scales, transforms and width for images whose smaller side is given."""
+    usual = (max(2, round(math.log2(side)) - 2), 4, 64)
+    scales, transforms, width = (u if g is None else g for g, u in zip((scales, transforms, width), usual))
+    return scales, transforms, width
 
 
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
-            raise UsageError(f"Glow has 1 or more {name}", f"got {name}={count}", "leave it out for the usual size")
+            raise UsageError(
+                f"Glow has 1 or more {name}", f"got {name}={count}", "leave it out for the usual size"
+            )

@@ -22,7 +22,11 @@ class ImageCoupling(ImageMap):
     ) -> None:
         super().__init__()
         if channels < 2:
-            raise SpaceError("a coupling needs two channels: one half moves the other", f"got {channels}")
+            raise SpaceError(
+                "a coupling needs two channels: one half moves the other",
+                f"got {channels}: one colour and no even side to squeeze",
+                "pad or crop the images, or use spline-flow",
+            )
         self.each, self.flip = each, flip
         self.halves = (channels // 2, channels - channels // 2)
         stays, moves = self.halves[::-1] if flip else self.halves

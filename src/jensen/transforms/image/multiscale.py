@@ -1,4 +1,4 @@
-"""A multiscale image flow: at every scale squeeze, steps of flow, and half the channels leave (Dinh et al. 2017)."""
+"""A multiscale image flow: at every scale squeeze, steps of flow, then half the channels leave (Dinh et al. 2017)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ Shape = tuple[int, int, int]
 class Multiscale(Transform):
     """Images as columns (d, n) -> base points (d, n), both ways in one pass, on the scales that the sides allow.
 
-    A scale is a squeeze, then `steps` of ActNorm, 1x1 convolution and coupling. After each but the last, half the
+    A scale is a squeeze, then `transforms` times ActNorm, 1x1 convolution and coupling. After each but the last, half the
     channels leave through an affine coupling on the half that stays: for a standard normal base that is a Gaussian prior
     of what leaves, conditioned on what stays and on c. The last scale ends in an ActNorm that c moves: the prior of the
     rest. `scales`: at most; fewer where both sides are odd before. Raises SpaceError for one channel with odd sides.
     """
 
     def __init__(
-        self, shape: Shape, scales: int, steps: int, width: int, each: Elementwise, context: int = 0
+        self, shape: Shape, scales: int, transforms: int, width: int, each: Elementwise, context: int = 0
     ) -> None:
         super().__init__()
         self.shape = shape
         count = min(scales, max(*(_halvings(side) for side in shape[1:]), 1))
         self.scales = nn.ModuleList()
         for number in range(1, count + 1):
-            scale = _Scale(shape, steps, width, each, context, last=number == count)
+            scale = _Scale(shape, transforms, width, each, context, last=number == count)
             self.scales.append(scale)
             shape = scale.going_on
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -72,7 +72,7 @@ class _Scale(ImageMap):
     """One scale; `squeezed`: the shape of its base side, `going_on`: of the part that the next scale takes."""
 
     def __init__(
-        self, shape: Shape, steps: int, width: int, each: Elementwise, context: int, last: bool
+        self, shape: Shape, transforms: int, width: int, each: Elementwise, context: int, last: bool
     ) -> None:
         super().__init__()
         squeeze = Squeeze(shape)
@@ -80,9 +80,9 @@ class _Scale(ImageMap):
         self.going_on: Shape = (0 if last else channels // 2, sides[0], sides[1])
         self.leaving = (channels - self.going_on[0]) * sides[0] * sides[1]
         maps: list[ImageMap] = [squeeze]
-        for step in range(steps):
+        for number in range(transforms):
             maps += [ImageActNorm(channels, context), Conv1x1(channels)]
-            maps.append(ImageCoupling(channels, each, width, context=context, flip=step % 2 == 1))
+            maps.append(ImageCoupling(channels, each, width, context=context, flip=number % 2 == 1))
         prior = ImageCoupling(channels, affine_map(), width, context=context)
         maps.append(ImageActNorm(channels, context) if last else prior)
         self.maps = nn.ModuleList(maps)
