@@ -43,16 +43,16 @@ def fixed_at(module: Any) -> str:
     return str(getattr(type(module), _SAID, ""))
 
 
-def both_ways(module: nn.Module, space: Space | None) -> tuple[Any, Space | None]:
-    """What has `encode` and `decode`, and its space: a flow itself, or the `density` in a model that dequantises levels.
+def both_ways(module: nn.Module, space: Space | None) -> tuple[Any, Space | None, str]:
+    """What has `encode` and `decode`, its space, and what to say of it.
 
-    At the same context as the module.
+    That is a flow itself, or the `density` in a model that dequantises levels, at the context of that model.
     """
     inner = getattr(module, "density", None)
     if not isinstance(inner, Model):
-        return module, space
+        return module, space, ""
     at = getattr(type(module), _AT, None)
-    return inner if at is None else fixed(inner, at, fixed_at(module)), inner.space
+    return inner if at is None else fixed(inner, at), inner.space, "of the density inside, "
 
 
 def first_context(model: Model, given: Tensor | None) -> Tensor:

@@ -34,8 +34,8 @@ class Glow(Model):
     model is the uniform guess. Samples are drawn from the density and rounded down to levels, those beyond the ends
     onto the ends: the law that the bound bounds.
 
-    `scales`: squeezes of 2x2 pixels, fewer where the sides allow fewer (two for 8x8 and 28x28, three for 32x32, four for
-    64x64); `transforms`: couplings on each; `width`: of the networks; None: by the size of the image. `coupling`: "affine", or
+    `scales`: squeezes of 2x2 pixels, fewer where the sides allow fewer; None: three for 8x8 and 32x32, two for 28x28, four
+    for 64x64. `transforms`: couplings on each; `width`: channels of the networks' hidden layers. `coupling`: "affine", or
     "spline" with `bins`. `noise_couplings`: of the variational noise. Raises SpaceError for one channel with odd sides.
 
     Sources: Kingma & Dhariwal 2018, Glow; Dinh, Sohl-Dickstein & Bengio 2017, RealNVP, section 3; Ho, Chen, Srinivas,
@@ -49,8 +49,8 @@ class Glow(Model):
         self,
         space: Space,
         scales: int | None = None,
-        transforms: int | None = None,
-        width: int | None = None,
+        transforms: int = 4,
+        width: int = 64,
         *,
         coupling: str = "affine",
         bins: int = 8,
@@ -66,21 +66,19 @@ class Glow(Model):
         for name, given, known in (("coupling", coupling, COUPLINGS), ("dequantise", dequantise, NOISES)):
             if given not in known:
                 raise UsageError(f"unknown {name}", f"got {given!r}", nearest(given, known))
-        channels, height, width_of_image = space.shape
-        scales, transforms, width = _sizes(min(height, width_of_image), scales, transforms, width)
+        colours, high, wide = space.shape
+        shape = (colours, high, wide)
+        if scales is None:
+            scales = max(3, round(math.log2(min(high, wide))) - 2)
         _check_counts(scales=scales, transforms=transforms, width=width, noise_couplings=noise_couplings)
         self.bound = f"{dequantise} dequantisation"
         self.levels = space.max_levels or 2
-        shape = (channels, height, width_of_image)
         self.density = Flow(Space.real(shape), context)
         size = self.density.context_size
         each = affine_map() if coupling == "affine" else spline_map(bins)
         self.density.flow_through([Multiscale(shape, scales, transforms, width, each, size)])
-        self.noise = (
-            LearnedNoise(shape, self.levels, noise_couplings, width, size)
-            if dequantise == "variational"
-            else None
-        )
+        learned = dequantise == "variational"
+        self.noise = LearnedNoise(shape, self.levels, noise_couplings, width, size) if learned else None
 
     def log_prob_lower(
         self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
@@ -126,13 +124,6 @@ class Glow(Model):
         log_det = log_det - self.space.dims * math.log(self.levels)
         log_p = self.density.log_prob(z, None if c is None else c.repeat(k, 1))
         return (log_p + log_det - log_q).view(k, n)
-
-
-def _sizes(side: int, scales: int | None, transforms: int | None, width: int | None) -> tuple[int, int, int]:
-    """Scales, transforms and width for images whose smaller side is given."""
-    usual = (max(2, round(math.log2(side)) - 2), 4, 64)
-    scales, transforms, width = (u if g is None else g for g, u in zip((scales, transforms, width), usual))
-    return scales, transforms, width
 
 
 def _check_counts(**counts: int) -> None:
