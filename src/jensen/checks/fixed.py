@@ -52,7 +52,7 @@ def both_ways(module: nn.Module, space: Space | None) -> tuple[Any, Space | None
     if not isinstance(inner, Model):
         return module, space, ""
     at = getattr(type(module), _AT, None)
-    return inner if at is None else fixed(inner, at), inner.space, "of the density inside, "
+    return inner if at is None else fixed(inner, at), inner.space, "in its density of real rows, "
 
 
 def first_context(model: Model, given: Tensor | None) -> Tensor:

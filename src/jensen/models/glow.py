@@ -17,7 +17,7 @@ from jensen.space import Space
 from jensen.transforms.image.multiscale import Multiscale
 
 AT_ONCE = 1 << 18
-"""Sites that go through the networks together where draws are many: activations of some hundred megabytes."""
+"""Sites that go through the networks together where draws are many: tens of megabytes a layer."""
 COUPLINGS = ("affine", "spline")
 NOISES = ("variational", "uniform")
 
@@ -117,7 +117,7 @@ class Glow(Model):
         n, weight = len(x), next(self.parameters())
         source = weight.device if generator is None else generator.device
         v = torch.rand(k * n, *x.shape[1:], generator=generator, dtype=weight.dtype, device=source)
-        u, log_q = v.to(weight.device), v.new_zeros(())
+        u, log_q = v.to(weight.device), weight.new_zeros(())
         if self.noise is not None and seen is not None:
             u, log_q = self.noise(u, seen.repeat(k, 1, 1, 1))
         z, log_det = to_normal((x.repeat(k, 1, 1, 1) + u) / self.levels)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from jensen.errors import UsageError
 from jensen.model import Can, Model, one_a_row
 from jensen.objective import Turn
 
@@ -29,6 +30,10 @@ class Bound:
 
     k: int = 1
     needs: ClassVar[Can] = Can.LOG_PROB_LOWER
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or int(self.k) != self.k:
+            raise UsageError("a bound takes 1 draw or more", f"got k={self.k}", "1 is usual")
 
     def turns(self, model: Model) -> list[Turn]:
         """The single move of a step."""
