@@ -57,6 +57,8 @@ class Model(nn.Module):
     accepts: ClassVar[frozenset[str]]
     takes_context: ClassVar[bool] = False
     """Whether the constructor takes `context`, the space of what the rows are conditioned on."""
+    bounded_by: str = ""
+    """What makes `log_prob_lower` a bound, in words: it is said beside every number that rests on it."""
     solve_rows: ClassVar[int | None] = None
     """`solve` needs no more rows than this; None: the more the better."""
 
@@ -101,7 +103,9 @@ class Model(nn.Module):
         """log p(x) (n,), nats, exact."""
         raise self.cannot(Can.LOG_PROB)
 
-    def log_prob_lower(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Tensor:
+    def log_prob_lower(
+        self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
+    ) -> Tensor:
         """A number (n,), nats, whose expectation is at most log p(x) and does not fall as k grows."""
         raise self.cannot(Can.LOG_PROB_LOWER)
 

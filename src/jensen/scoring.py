@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,10 +51,10 @@ def log_likelihood(
     """
     if k < 1:
         raise UsageError("expected k >= 1 importance samples", f"got {k}", "k=64 is usual")
-    score, own = _scorer(model, k)
+    generator = torch.Generator().manual_seed(seed)
+    score, own = _scorer(model, k, generator)
     kind = own + codec.kind
     draws = k if codec.random else 1
-    generator = torch.Generator().manual_seed(seed)
     device, dtype = place(model)
     values = np.empty(len(rows), dtype=np.float64)
     was_training = model.training
@@ -77,6 +78,8 @@ def log_likelihood(
     how: dict[str, Any] = {"seed": seed}
     if codec.random or kind is not Kind.EXACT:
         how["k"] = k
+    if own is Kind.LOWER and model.bounded_by:
+        how["bound"] = model.bounded_by
     return values, kind, how
 
 
@@ -104,9 +107,12 @@ def some_places(count: int, n: int, seed: int) -> NDArray[np.intp]:
     return np.sort(chosen).astype(np.intp)
 
 
-def _scorer(model: Model, k: int) -> tuple[Callable[[Tensor, Tensor | None], Tensor], Kind]:
+def _scorer(
+    model: Model, k: int, generator: torch.Generator
+) -> tuple[Callable[[Tensor, Tensor | None], Tensor], Kind]:
     if Can.LOG_PROB in model.can:
         return model.log_prob, Kind.EXACT
     if Can.LOG_PROB_LOWER in model.can:
-        return lambda z, c: model.log_prob_lower(z, c, k=k), Kind.LOWER
+        noise = {"generator": generator} if "generator" in signature(model.log_prob_lower).parameters else {}
+        return lambda z, c: model.log_prob_lower(z, c, k=k, **noise), Kind.LOWER
     raise model.cannot(Can.LOG_PROB)

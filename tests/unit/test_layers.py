@@ -19,18 +19,8 @@ LAYERS: list[list[set[str]]] = [
     [{"space", "binarisation", "functional", "nn", "sampling"}],
     [{"heads", "transforms"}],
     [
-        {
-            "codec",
-            "support",
-            "context",
-            "data",
-            "density",
-            "model",
-            "objective",
-            "autoregressive",
-            "flow",
-            "mixing",
-        }
+        {"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
+        | {"mixing", "dequantising"}
     ],
     [{"models"}, {"objectives"}],
     [{"scoring", "store"}],

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jensen.checks.subject import device_of
 from jensen.model import Model, abilities
+from jensen.space import Space
 
 _SAID = "_fixed_at"
+_AT = "_fixed_context"
 _COUNTED = ("sample", "sample_with_log_prob")
 _OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "encode", "solve")
 _OF_COLUMNS = ("decode",)
@@ -29,7 +31,7 @@ def fixed(model: Model, c: Tensor, said: str = "") -> Model:
     methods: dict[str, Any] = {name: _of_rows(cls, name, c, 0) for name in _OF_ROWS if name in written}
     methods |= {name: _of_rows(cls, name, c, 1) for name in _OF_COLUMNS if name in written}
     methods |= {name: _counted(cls, name, c) for name in _COUNTED if name in written}
-    facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said}
+    facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said, _AT: c}
     made = type(cls.__name__, (cls,), {**methods, **facts})
     view = cast(Model, object.__new__(made))
     object.__setattr__(view, "__dict__", model.__dict__)
@@ -39,6 +41,18 @@ def fixed(model: Model, c: Tensor, said: str = "") -> Model:
 def fixed_at(module: Any) -> str:
     """The context of such a view in words; nothing for any other module."""
     return str(getattr(type(module), _SAID, ""))
+
+
+def both_ways(module: nn.Module, space: Space | None) -> tuple[Any, Space | None, str]:
+    """What has `encode` and `decode`, its space, and what to say of it.
+
+    That is a flow itself, or the `density` in a model that dequantises levels, at the context of that model.
+    """
+    inner = getattr(module, "density", None)
+    if not isinstance(inner, Model):
+        return module, space, ""
+    at = getattr(type(module), _AT, None)
+    return inner if at is None else fixed(inner, at), inner.space, "in its density of real rows, "
 
 
 def first_context(model: Model, given: Tensor | None) -> Tensor:

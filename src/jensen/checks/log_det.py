@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jensen.checks.fixed import both_ways
 from jensen.checks.subject import device_of, float_type, precise, some_rows
 from jensen.checks.verdict import Verdict
 from jensen.space import Space
@@ -22,6 +23,7 @@ ALLOWED = 1e-8
 
 def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
+    module, space, _ = both_ways(module, space)
     if not callable(getattr(module, "encode", None)) or not callable(getattr(module, "decode", None)):
         return "the module has no encode and decode"
     if space is None:
@@ -39,9 +41,9 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     Its log|det| must be the stated one on every row, and its sign one and the same: a map that folds is no bijection.
     Beside it: what the model's own float type costs, in nats.
     """
-    assert space is not None
-    x = some_rows(module, rows, space, ROWS, seed)
-    model: Any = module
+    model, inner, said = both_ways(module, space)
+    assert inner is not None
+    x = some_rows(model, rows if model is module else None, inner, ROWS, seed)
     subject = precise(model, lambda m: m.log_prob(x.double()))
     x = x.to(float_type(subject))
     with torch.no_grad():
@@ -49,7 +51,7 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     error, signs = _against_jacobian(
         lambda v: subject.encode(v.T.reshape(x.shape))[0], x.flatten(1).T, stated
     )
-    text = f"encode states log|det| of its Jacobian within {error:.1g} nats on {len(x)} rows"
+    text = f"{said}encode states log|det| of its Jacobian within {error:.1g} nats on {len(x)} rows"
     back = _decodes(subject, z)
     if back is not None:
         error = max(error, back)

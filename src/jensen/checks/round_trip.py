@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jensen.checks.fixed import both_ways
 from jensen.checks.subject import float_type, precise, some_rows
 from jensen.checks.verdict import Verdict
 from jensen.space import Space
@@ -20,6 +21,7 @@ a wrong inverse is off by the size of the data."""
 
 def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
+    module, space, _ = both_ways(module, space)
     if not callable(getattr(module, "encode", None)) or not callable(getattr(module, "decode", None)):
         return "the module has no encode and decode"
     return "" if space is not None else "the space of the rows is not known"
@@ -30,13 +32,13 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
 
     Errors are in units of the spread of a feature. Beside them: the same in the model's own float type.
     """
-    assert space is not None
-    x = some_rows(module, rows, space, ROWS, seed)
-    model: Any = module
+    model, inner, said = both_ways(module, space)
+    assert inner is not None
+    x = some_rows(model, rows if model is module else None, inner, ROWS, seed)
     subject = precise(model, lambda m: m.log_prob(x.double()))
     there, back, gap = _both_ways(subject, x.to(float_type(subject)), seed)
     text = (
-        f"rows return within {there:.1g} of their spread, base points within {back:.1g}, and the log-determinants "
+        f"{said}rows return within {there:.1g} of their spread, base points within {back:.1g}, and the log-determinants "
         f"cancel within {gap:.1g} nats, on {len(x)} rows"
     )
     own = float_type(module)

@@ -75,6 +75,8 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
         made = scores.how.get("binarisation")
         of = f", of binarised rows ({made})" if made else ""
         lines.append(("cost", f"{shown(numbers['bits_per_dim'])}{of}"))
+    if "bound" in scores.how:
+        lines.append(("bound", f"by {scores.how['bound']}, {scores.how['k']} draws a row"))
     return lines
 
 

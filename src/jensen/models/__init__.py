@@ -20,6 +20,7 @@ CATALOGUE: dict[str, str] = {
     "iaf": "jensen.models.iaf:IAF",
     "planar-flow": "jensen.models.planar_flow:PlanarFlow",
     "spline-flow": "jensen.models.spline_flow:SplineFlow",
+    "glow": "jensen.models.glow:Glow",
 }
 
 

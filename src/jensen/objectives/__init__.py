@@ -14,9 +14,10 @@ from jensen.objective import Objective
 OBJECTIVES: dict[str, str] = {
     "likelihood": "jensen.objectives.likelihood:Likelihood",
     "reverse-kl": "jensen.objectives.reverse_kl:ReverseKL",
+    "bound": "jensen.objectives.bound:Bound",
 }
 
-DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"),)
+DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"), (Can.LOG_PROB_LOWER, "bound"))
 """The first objective whose abilities a model has is its default."""
 
 
