@@ -10,7 +10,7 @@ from torch import Tensor
 from jensen.checks.subject import device_of
 from jensen.model import Model, abilities
 
-_SAID = "_fixed_at"
+_SAID, _CONTEXT = "_fixed_at", "_fixed_context"
 _COUNTED = ("sample", "sample_with_log_prob")
 _OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "encode", "solve")
 _OF_COLUMNS = ("decode",)
@@ -29,7 +29,7 @@ def fixed(model: Model, c: Tensor, said: str = "") -> Model:
     methods: dict[str, Any] = {name: _of_rows(cls, name, c, 0) for name in _OF_ROWS if name in written}
     methods |= {name: _of_rows(cls, name, c, 1) for name in _OF_COLUMNS if name in written}
     methods |= {name: _counted(cls, name, c) for name in _COUNTED if name in written}
-    facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said}
+    facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said, _CONTEXT: c}
     made = type(cls.__name__, (cls,), {**methods, **facts})
     view = cast(Model, object.__new__(made))
     object.__setattr__(view, "__dict__", model.__dict__)
@@ -39,6 +39,12 @@ def fixed(model: Model, c: Tensor, said: str = "") -> Model:
 def fixed_at(module: Any) -> str:
     """The context of such a view in words; nothing for any other module."""
     return str(getattr(type(module), _SAID, ""))
+
+
+def context_columns(module: Any, n: int) -> Tensor | None:
+    """What the maps of a flow are given at its one context, (size, n); None where they take nothing."""
+    c = getattr(type(module), _CONTEXT, None)
+    return None if c is None else cast(Tensor, module.given(_repeated(module, c, n), n).T.contiguous())
 
 
 def first_context(model: Model, given: Tensor | None) -> Tensor:
