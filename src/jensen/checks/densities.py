@@ -23,7 +23,7 @@ DENSITY = 1e-4
 """Allowance for tails: a Cauchy law has 6e-5 of its mass outside the quadrature's grid."""
 CLOSE = 0.01
 """Half the width of the widest interval around one that says "one", where draws decide: 2 % are never overlooked."""
-DRAWS = 16_384
+DRAWS = 65_536
 LARGE = 256
 """Features beyond which no Jacobian is formed."""
 

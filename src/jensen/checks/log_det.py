@@ -17,8 +17,8 @@ LARGE = 256
 """Features beyond which the Jacobian, a backward pass a feature, is not formed."""
 WORK = 2048
 """Rows times features that are looked at: 1024 rows of two numbers, 32 of 63 or more."""
-ALLOWED = 1e-8
-"""Nats, in float64: a determinant of d factors loses d roundings of 1e-16, magnified by the map's own stretch."""
+ALLOWED = 1e-5
+"""Nats, in float64: closed forms stay below 1e-12; a library's own float32 constants and roots cost up to 1e-6."""
 FAR = 1e-4
 """Nats far from the rows, where what one map loses the next may magnify."""
 

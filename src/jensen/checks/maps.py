@@ -39,15 +39,13 @@ def has(module: Any, way: str) -> bool:
 def parts(module: Any, n: int) -> list[Part]:
     """The maps of a flow from rows to base, in order, for n columns; none where it does not list them."""
     given = context_columns(module, n)
-    return [
-        Part(
-            str(getattr(one, "said", type(one).__name__)),
-            lambda x, one=one: one.encode(x, given),
-            getattr(one, "triangular_in", None),
-            foreign=hasattr(one, "said"),
-        )
-        for one in getattr(module, "maps", ())
-    ]
+    return [_part(one, given) for one in getattr(module, "maps", ())]
+
+
+def _part(one: Any, given: Tensor | None) -> Part:
+    name = str(getattr(one, "said", type(one).__name__))
+    order = getattr(one, "triangular_in", None)
+    return Part(name, lambda x: one.encode(x, given), order, foreign=hasattr(one, "said"))
 
 
 def whole(module: Any, shape: tuple[int, ...]) -> Columns:
@@ -89,15 +87,16 @@ def encoded(module: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     forward = whole(module, module.space.shape)
     with torch.no_grad():
         z, stated = forward(x)
-    at, total = x, [torch.zeros_like(stated).double(), torch.ones_like(stated).double(), 0.0]
+    nothing = torch.zeros_like(stated).double()
+    at, total, signs, lost = x, nothing, nothing + 1, nothing
     for part in parts(module, x.shape[1]):
-        log_det, sign, _, lost = log_dets(part.encode, at)
-        total = [total[0] + log_det, total[1] * sign, total[2] + lost]
+        log_det, sign, _, noise = log_dets(part.encode, at)
+        total, signs, lost = total + log_det, signs * sign, lost + noise
         with torch.no_grad():
             at = part.encode(at)[0]
     if at is x or not torch.equal(at, z):
         return log_dets(forward, x)
-    return total[0], total[1], stated.double(), total[2]  # type: ignore[return-value]
+    return total, signs, stated.double(), lost
 
 
 def pattern_order(links: Tensor) -> list[int] | None:
