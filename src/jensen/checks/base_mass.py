@@ -93,9 +93,9 @@ def on_a_grid(subject: Any, centre: Tensor, spread: Tensor) -> Mass:
 
 
 def by_draws(subject: Any, centre: Tensor, spread: Tensor, seed: int) -> Mass:
-    """Any dimension: the integral of the base, plus that of what h differs from it, by draws from a wide normal law.
+    """Any dimension: the integral of the base, times the ratio of that of h to it, by draws from a wide normal law.
 
-    Where the two agree the difference is nothing, whatever is drawn; `error` is four standard errors. The integral of a
+    Where h is a multiple of the base the ratio is exact, whatever is drawn; `error` is four standard errors. The integral of a
     standard normal base is known, that of another is found from a hundred times as many draws.
     """
     z, log_t = _wide(centre, spread, max(256, POINTS // len(centre)), seed)
@@ -103,11 +103,12 @@ def by_draws(subject: Any, centre: Tensor, spread: Tensor, seed: int) -> Mass:
     base = _base(subject, z)
     whole, doubt = _base_mass(subject, base, z, centre, spread, seed + 1)
     weight = (found.log_h - log_t).exp().nan_to_num(nan=math.inf)
-    gap = (weight - (base - log_t).exp())[found.back]
-    if len(gap) < 2:
+    mine, its = weight[found.back], (base - log_t).exp()[found.back]
+    if len(mine) < 2 or not float(its.sum()) > 0:
         return Mass(math.nan, math.inf, 1.0, "no base point comes back from the rows")
-    total = whole + float(gap.sum()) / len(weight)
-    error = 4 * float(gap.std()) / math.sqrt(len(gap)) + doubt
+    ratio = float(mine.sum() / its.sum())
+    total = whole * ratio
+    error = 4 * float((mine - ratio * its).std() / its.mean()) / math.sqrt(len(mine)) + doubt
     apart = float((found.log_h - base)[found.back].abs().nan_to_num(nan=math.inf).max())
     missed = float(weight[~found.back].sum()) / len(weight)
     text = (

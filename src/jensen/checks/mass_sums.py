@@ -38,10 +38,9 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     """Sum exp(log_prob) over every row of a small discrete space: one, within rounding.
 
     A larger space: the same sum for a tiny twin of the model with strong weights, and on the model's own space, where
-    it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature, of every site given the
-    earlier ones where the model is autoregressive, else in the model's own space up to two dimensions and for a twin in
-    two dimensions beyond. For a model with a lower bound only, the sum
-    may not exceed one by more than its noise. None where no sum is feasible.
+    it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature of every site given the
+    earlier ones where the model is autoregressive, else what `densities.density_mass` tries. For a model with a lower
+    bound only, the sum may not exceed one by more than its noise. None where no sum is feasible.
     """
     assert space is not None
     if space.kind == "mixed":
