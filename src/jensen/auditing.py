@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jensen.adapt import view
+from jensen.adapt.peer import Peer
 from jensen.checks import check_names, run
 from jensen.checks.fixed import first_context, fixed, fixed_at
 from jensen.checks.subject import Bare, device_of, float_type
@@ -35,6 +37,7 @@ def audit(
     channel_order: bool = False,
     seed: int = 0,
     checks: Sequence[str] | None = None,
+    adapt: str | None = None,
 ) -> list[Verdict]:
     """Check what a model promises: one `Verdict` a check, in the order of `jensen.checks.CHECKS`.
 
@@ -43,7 +46,9 @@ def audit(
     units; otherwise a tensor or array of what the module itself sees.
     `space`: of a model's rows, by default its own. `input_shape`: of one row, needed for a bare module without rows.
     `channel_order`: of a bare module, the channels of one position come one after the other (R before G before B).
-    `checks`: some names only.
+    `checks`: some names only. `adapt`: `fitted_or_module` is a flow, distribution or transform of that library, "zuko",
+    "nflows", "normflows", "torchflows" or "torch" (torch.distributions, and modules that return (z, log_det)), or a pair
+    of a conditional flow and the context (size,) at which to look at it.
 
     Everything runs in eval mode; the modes of all submodules, buffers and torch's random state are as before afterwards.
     A check that does not apply, or that itself breaks, gives a verdict of None that says so. A conditional model is
@@ -56,12 +61,23 @@ def audit(
     [False]
     """
     names = _chosen(checks)
+    if adapt is not None:
+        fitted_or_module = _viewed(adapt, fitted_or_module, rows, input_shape)
     module, x, space = subject_of(fitted_or_module, rows, space, input_shape, channel_order)
     verdicts = []
     for name in names:
         with no_trace(module, seed):
             verdicts.append(_one(name, module, x, space, seed))
     return [_said(verdict, fixed_at(module)) for verdict in verdicts]
+
+
+def _viewed(library: str, given: Any, rows: Any, input_shape: Sequence[int] | None) -> Peer:
+    context = None
+    if isinstance(given, tuple) and len(given) == 2:
+        given, context = given[0], torch.as_tensor(given[1])
+    if input_shape is None and rows is not None:
+        input_shape = rows.shape[1:]
+    return view(library, given, context=context, input_shape=input_shape)
 
 
 def _at_one_context(given: Any, module: nn.Module, rows: Any) -> nn.Module:
@@ -101,7 +117,7 @@ def subject_of(
         module = _at_one_context(given, given.model, rows)
         return module, _placed(module, x), space or given.codec.model_space
     x = None if rows is None else (rows if isinstance(rows, Tensor) else as_tensor(rows))[:ROWS]
-    if isinstance(given, Model):
+    if isinstance(given, (Model, Peer)):
         own = space or given.space
         if x is not None:
             own.check_shape(x.shape)

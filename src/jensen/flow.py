@@ -66,6 +66,10 @@ class Flow(Model):
         z, log_det = self.encode(x, c)
         return _normal(z) + log_det
 
+    def base_log_prob(self, z: Tensor) -> Tensor:
+        """log density (n,) of base points z (d, n): standard normal."""
+        return _normal(z)
+
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n rows (n, *shape)."""

@@ -11,8 +11,7 @@ from jensen.checks.subject import device_of
 from jensen.model import Model, abilities
 from jensen.space import Space
 
-_SAID = "_fixed_at"
-_AT = "_fixed_context"
+_SAID, _CONTEXT = "_fixed_at", "_fixed_context"
 _COUNTED = ("sample", "sample_with_log_prob")
 _OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "encode", "solve")
 _OF_COLUMNS = ("decode",)
@@ -31,7 +30,7 @@ def fixed(model: Model, c: Tensor, said: str = "") -> Model:
     methods: dict[str, Any] = {name: _of_rows(cls, name, c, 0) for name in _OF_ROWS if name in written}
     methods |= {name: _of_rows(cls, name, c, 1) for name in _OF_COLUMNS if name in written}
     methods |= {name: _counted(cls, name, c) for name in _COUNTED if name in written}
-    facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said, _AT: c}
+    facts = {"__module__": cls.__module__, "__doc__": cls.__doc__, _SAID: said, _CONTEXT: c}
     made = type(cls.__name__, (cls,), {**methods, **facts})
     view = cast(Model, object.__new__(made))
     object.__setattr__(view, "__dict__", model.__dict__)
@@ -51,8 +50,14 @@ def both_ways(module: nn.Module, space: Space | None) -> tuple[Any, Space | None
     inner = getattr(module, "density", None)
     if not isinstance(inner, Model):
         return module, space, ""
-    at = getattr(type(module), _AT, None)
+    at = getattr(type(module), _CONTEXT, None)
     return inner if at is None else fixed(inner, at), inner.space, "in its density of real rows, "
+
+
+def context_columns(module: Any, n: int) -> Tensor | None:
+    """What the maps of a flow are given at its one context, (size, n); None where they take nothing."""
+    c = getattr(type(module), _CONTEXT, None)
+    return None if c is None else cast(Tensor, module.given(_repeated(module, c, n), n).T.contiguous())
 
 
 def first_context(model: Model, given: Tensor | None) -> Tensor:

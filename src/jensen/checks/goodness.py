@@ -94,6 +94,23 @@ def stein_p_value(log_prob: Callable[[Tensor], Tensor], x: Tensor, directions: i
     return min(1.0, directions * float(torch.special.erfc(z.abs().max().double() / math.sqrt(2))))
 
 
+@torch.no_grad()
+def jumps(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Whether a log-density jumps on a line between two of the samples x (n, d): Stein's identity does not hold then.
+
+    The part of each line where it changes most is halved until its ends are next to each other.
+    """
+    low, high = x[: len(x) // 2][:256], x[len(x) // 2 :][:256]
+    t = torch.linspace(0, 1, 33, dtype=x.dtype, device=x.device)
+    for pieces in (t, *[t[::16]] * 40):
+        at = low + (high - low) * pieces[:, None, None]
+        values = log_prob(at.flatten(0, 1)).reshape(len(pieces), -1)
+        place = values.diff(dim=0).abs().argmax(0)
+        rows = torch.arange(len(place), device=x.device)
+        low, high = at[place, rows], at[place + 1, rows]
+    return bool((log_prob(high) - log_prob(low)).abs().max() > 1e-6)
+
+
 def _score(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     parts = []
     for part in x.split(1024):

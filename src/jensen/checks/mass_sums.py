@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.checks import quadrature
+from jensen.checks.densities import density_mass
 from jensen.checks.sites import site_densities
 from jensen.checks.subject import can, device_of, enumerable, float_type, precise, some_rows
 from jensen.checks.twin import table, twin
@@ -25,10 +25,6 @@ DRAWS = 64
 ROWS = 4
 NOISE = 5.0
 """Standard errors that a lower bound's total may exceed one by: a chance of 3e-7."""
-SMALL = 20_000
-"""Parameters up to which the finest grid, 2.6 million points, takes seconds."""
-DENSITY = 1e-4
-"""Allowance for tails: a Cauchy law has 6e-5 of its mass outside the quadrature's grid."""
 
 
 def needs(module: nn.Module, space: Space | None) -> str:
@@ -42,10 +38,9 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     """Sum exp(log_prob) over every row of a small discrete space: one, within rounding.
 
     A larger space: the same sum for a tiny twin of the model with strong weights, and on the model's own space, where
-    it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature, of every site given the
-    earlier ones where the model is autoregressive, else in the model's own space up to two dimensions and for a twin in
-    two dimensions beyond. For a model with a lower bound only, the sum
-    may not exceed one by more than its noise. None where no sum is feasible.
+    it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature of every site given the
+    earlier ones where the model is autoregressive, else what `densities.density_mass` tries. For a model with a lower
+    bound only, the sum may not exceed one by more than its noise. None where no sum is feasible.
     """
     assert space is not None
     if space.kind == "mixed":
@@ -149,52 +144,4 @@ def _density(module: Any, rows: Tensor | None, space: Space, seed: int) -> Verdi
         return Verdict(NAME, None, "a lower bound of a density is not integrated: its noise has no grid")
     if hasattr(module, "conditionals") and hasattr(module, "head"):
         return site_densities(module, some_rows(module, rows, space, ROWS, seed), space, seed)
-    prefix, subject = "", module
-    if space.dims > 2:
-        try:
-            subject, rows = twin(module, seed), None
-        except Cannot as refused:
-            return Verdict(NAME, None, f"{space.dims} dimensions are too many for quadrature, and {refused}")
-        prefix = f"a twin on {subject.space.describe()}: "
-    return _integral(subject, rows, seed, prefix)
-
-
-def _integral(model: Any, rows: Tensor | None, seed: int, prefix: str) -> Verdict:
-    shape = model.space.shape
-    near = _near(model, rows, seed)
-    exact = precise(model, lambda m: m.log_prob(near[:2].double()))
-    dtype, device = float_type(exact), device_of(exact)
-
-    def log_prob(x: Tensor) -> Tensor:
-        return exact.log_prob(x.reshape(-1, *shape).to(device, dtype))
-
-    centre, scale = quadrature.centre_and_scale(near.flatten(1).cpu())
-    with torch.no_grad():
-        highest = float(log_prob(near).max())
-    grids = [201, 401, 801] if model.space.dims == 2 else [1001, 8001]
-    if model.space.dims == 2 and sum(p.numel() for p in model.parameters()) < SMALL:
-        grids.append(1601)
-    before, settled, total, error = math.inf, False, math.nan, math.inf
-    for points in grids:
-        found = quadrature.total_mass(log_prob, centre, scale, points)
-        # half the points of one grid can agree with all of them by chance, on ridges that both miss: the grid before
-        # must agree too. A peak between the points of both would be missed: some sample then lies higher than the grid
-        total, error, before = found.value, max(found.error, abs(found.value - before)), found.value
-        settled = error <= DENSITY and highest <= found.peak + 1
-        if settled and abs(total - 1) <= DENSITY + error:
-            break  # what numbers do wrong goes away on a finer grid, and what the model does wrong stays
-    text = f"{prefix}the density integrates to {total:.6f}, quadrature error {error:.1g}"
-    if not settled:
-        return Verdict(NAME, None, f"{text}: not settled, the density is too rough for the grid")
-    holds = abs(total - 1) <= DENSITY + error
-    return Verdict(NAME, bool(holds), text, {"total": total, "allowed": DENSITY + error})
-
-
-def _near(model: Any, rows: Tensor | None, seed: int) -> Tensor:
-    """Rows near which the density lies."""
-    if Can.SAMPLE in can(model):
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            x: Tensor = model.sample(1000, generator=generator)
-        return x if bool(x.isfinite().all()) else some_rows(model, rows, model.space, 1000, seed)
-    return some_rows(model, rows, model.space, 1000, seed)
+    return density_mass(module, rows, seed)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.goodness import chi_squared, stein_p_value
+from jensen.checks.goodness import chi_squared, jumps, stein_p_value
 from jensen.checks.quadrature import cell_masses
 from jensen.checks.subject import can, device_of, enumerable, float_type, precise
 from jensen.checks.twin import TINY, cells, table, twin
@@ -149,6 +149,8 @@ def _stein(model: Any, seed: int) -> Verdict:
         return Verdict(NAME, None, f"Stein's identity cannot be tried on the model itself: {error}")
     if p_value is None:
         return Verdict(NAME, None, "Stein's identity needs a density that is positive everywhere: not tried")
+    if p_value < THRESHOLD and jumps(log_prob, z):
+        return Verdict(NAME, None, "Stein's identity needs a density without jumps: not tried")
     text = f"Stein's identity on the model itself, {DIRECTIONS} functions: p = {p_value:.2g} (fails below {THRESHOLD:g})"
     return Verdict(NAME, None if p_value >= THRESHOLD else False, text, {"stein_p_value": p_value})
 

@@ -43,8 +43,10 @@ def tiny_space(space: Space) -> Space:
 
 def twin(model: Any, seed: int) -> Any:
     """The tiny twin of a model, in eval mode, strengthened. Raises Cannot when its class refuses the tiny space."""
+    if not hasattr(model, "hyper"):
+        raise Cannot("what is no jensen model has no twin in two dimensions", "it cannot be built again")
     space = tiny_space(model.space)
-    hyper = dict(getattr(model, "hyper", {}))
+    hyper = dict(model.hyper)
     if hyper.get("order") is not None:
         # a permutation of the sites: keep the sites that are left, in the same order
         hyper["order"] = [int(site) for site in hyper["order"] if int(site) < space.dims]

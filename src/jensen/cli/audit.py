@@ -26,7 +26,9 @@ EXAMPLES = (
     "jensen audit runs/pixelcnn-digits --rows digits",
     "jensen audit mynet.py:make --input-shape 1,5,5 --at 3,3",
     "jensen audit mynet.py:make --input-shape 1,28,28 --html audit.html",
+    "jensen audit myflow.py:make --adapt zuko",
 )
+LIBRARIES = ("zuko", "nflows", "normflows", "torchflows", "torch")
 _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\W\d]\w*)")
 
 
@@ -50,6 +52,11 @@ _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\W\d]\w*)")
     help="The channels of a place come one after the other, R before G before B. A RUN knows its own order.",
 )
 @click.option(
+    "--adapt",
+    type=click.Choice(LIBRARIES),
+    help="FACTORY makes a flow or transform of this library; torch: of torch.distributions, or returning (z, log_det).",
+)
+@click.option(
     "--html",
     metavar="FILE.html",
     help="Write a page that opens offline: the verdicts, and maps of what is seen, missed and drawn in parallel.",
@@ -67,6 +74,7 @@ def audit(
     rows: str | None,
     checks: str | None,
     channel_order: bool,
+    adapt: str | None,
     html: str | None,
     overwrite: bool,
     seed: int,
@@ -81,6 +89,9 @@ def audit(
     A check holds, fails, or is undecided, always with the evidence. Exit code 1 if one fails. With --json a list of
     {"check", "holds": true|false|null, "evidence", ...}.
 
+    --adapt looks at a flow of another library: its log-determinants, both directions, triangles, integral and samples.
+    FACTORY() may return (flow, context) for a conditional one; --input-shape only where the object does not say it.
+
     --at adds what the place sees of the sites before it, and, where the module is proven to be autoregressive, the
     number of exact parallel steps that draw a row. The page of --html shows the place in the middle without it.
     """
@@ -94,7 +105,13 @@ def audit(
     start_torch(threads)
     import jensen
 
-    subject = _subject(target)
+    subject = _subject(target, adapt)
+    if adapt is not None and (at is not None or html is not None):
+        raise UsageError(
+            "--at and --html show what the outputs of a module see",
+            f"got --adapt {adapt} as well",
+            "leave one of them out",
+        )
     x = _rows(subject, rows)
     verdicts = jensen.audit(
         subject,
@@ -103,6 +120,7 @@ def audit(
         seed=seed,
         channel_order=channel_order,
         checks=options.parse_names(checks),
+        adapt=adapt,
     )
     wanted = place is not None or html is not None
     field = look(subject, x, shape, place, channel_order) if wanted else None
@@ -134,15 +152,19 @@ def _write(
     click.echo(f"\nreport: {click.style(str(path), bold=True)}", err=as_json)
 
 
-def _subject(target: str) -> Any:
-    """The fitted model of a run, or the module that the user's file makes."""
+def _subject(target: str, adapt: str | None) -> Any:
+    """The fitted model of a run, or what the user's file makes."""
     found = _FACTORY.fullmatch(target)
     if found is not None:
         from jensen.cli.factory import make
 
-        return make(found["file"], found["factory"])
+        return make(found["file"], found["factory"], any_object=adapt is not None)
     if target.endswith(".py"):
         raise UsageError("which module of the file?", f"got {target}", f"name its factory: {target}:make")
+    if adapt is not None:
+        raise UsageError(
+            "--adapt looks at what a file of yours makes", f"got {target}", "name FILE.py:FACTORY"
+        )
     import jensen
 
     return jensen.load(target)

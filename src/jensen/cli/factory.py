@@ -12,11 +12,19 @@ from typing import Any
 from jensen.errors import UsageError, nearest
 
 
-def make(file: str, factory: str) -> Any:
+def make(file: str, factory: str, *, any_object: bool = False) -> Any:
     """Execute `file` and call `factory()` for the module; a module that lies there ready is taken as it is.
 
-    Raises UsageError when the file or the name is missing, and when either breaks, with its own error.
+    `any_object`: what it makes is judged elsewhere, and anything but a function or a class is taken as it lies. Whatever
+    the file changes of torch.distributions' validation is undone. Raises UsageError when the file or the name is missing, and when either breaks, with its own error.
     """
+    from jensen.adapt.switches import validation_kept
+
+    with validation_kept():
+        return _made(file, factory, any_object)
+
+
+def _made(file: str, factory: str, any_object: bool) -> Any:
     from torch import nn
 
     module = _execute(Path(file))
@@ -24,6 +32,8 @@ def make(file: str, factory: str) -> Any:
         names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise UsageError(f"{file} has no {factory}", f"got {file}:{factory}", nearest(factory, names))
     made = getattr(module, factory)
+    if any_object and not isinstance(made, type) and not hasattr(made, "__code__"):
+        return made
     if not isinstance(made, nn.Module):
         if not callable(made):
             raise UsageError(
@@ -35,7 +45,7 @@ def make(file: str, factory: str) -> Any:
             raise _broken(
                 Path(file), f"{factory}() of {file} broke", error, "it is called without arguments"
             ) from error
-    if not callable(made):
+    if not callable(made) and not any_object:
         raise UsageError(
             f"{factory}() makes no module",
             f"got {type(made).__name__}",

@@ -13,6 +13,8 @@ class Transform(nn.Module):
     """
 
     closed: frozenset[str] = frozenset({"encode", "decode"})
+    triangular_in: Tensor | None = None
+    """The features in an order in which each depends on itself and earlier ones alone; None where there is none."""
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x -> z and log|det dz/dx|."""

@@ -34,8 +34,13 @@ class AutoregressiveMap(Transform):
     def __init__(self, features: int, each: Elementwise, hidden: Sequence[int], *, context: int = 0) -> None:
         super().__init__()
         masks = _sorted(made_masks(features, hidden, outputs_per_site=each.parameters))
-        self.each, self.degrees = each, masks.degrees
+        self.features, self.each, self.degrees = features, each, masks.degrees
         self.network = Conditioner(features, features, each.parameters, hidden, context=context, masks=masks)
+
+    @property
+    def triangular_in(self) -> Tensor:  # type: ignore[override]
+        """The features as they come."""
+        return torch.arange(self.features)
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z, log_slope = self.each.forward(x, self.network(x, c))

@@ -26,11 +26,17 @@ class Coupling(Transform):
                 f"got {features}",
                 "use maf or spline-flow with coupling=False",
             )
-        self.each, self.flip, self.first = each, flip, features // 2
+        self.features, self.each, self.flip, self.first = features, each, flip, features // 2
         stays, moves = features // 2, features - features // 2
         if flip:
             stays, moves = moves, stays
         self.network = Conditioner(stays, moves, each.parameters, hidden, context=context)
+
+    @property
+    def triangular_in(self) -> Tensor:  # type: ignore[override]
+        """The half that stays, then the half that moves."""
+        features = torch.arange(self.features)
+        return features.roll(-self.first) if self.flip else features
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._move(x, c, forward=True)

@@ -16,6 +16,11 @@ class Inverse(Transform):
         other = {"encode": "decode", "decode": "encode"}
         self.closed = frozenset(other[way] for way in turned.closed)
 
+    @property
+    def triangular_in(self) -> Tensor | None:  # type: ignore[override]
+        """The inverse of a triangular map is triangular in the same order."""
+        return self.turned.triangular_in
+
     def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.turned.decode(x, c)
 
