@@ -24,14 +24,18 @@ def make(file: str, factory: str, *, any_object: bool = False) -> Any:
         return _made(file, factory, any_object)
 
 
+def attribute(file: str, name: str) -> Any:
+    """Execute `file` and give what is called `name` in it, as it lies. Raises UsageError as `make` does."""
+    from jensen.adapt.switches import validation_kept
+
+    with validation_kept():
+        return _named(file, name)
+
+
 def _made(file: str, factory: str, any_object: bool) -> Any:
     from torch import nn
 
-    module = _execute(Path(file))
-    if not hasattr(module, factory):
-        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise UsageError(f"{file} has no {factory}", f"got {file}:{factory}", nearest(factory, names))
-    made = getattr(module, factory)
+    made = _named(file, factory)
     if any_object and not isinstance(made, type) and not hasattr(made, "__code__"):
         return made
     if not isinstance(made, nn.Module):
@@ -52,6 +56,14 @@ def _made(file: str, factory: str, any_object: bool) -> Any:
             "return a torch module, or a function of a batch",
         )
     return made
+
+
+def _named(file: str, wanted: str) -> Any:
+    module = _execute(Path(file))
+    if not hasattr(module, wanted):
+        names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise UsageError(f"{file} has no {wanted}", f"got {file}:{wanted}", nearest(wanted, names))
+    return getattr(module, wanted)
 
 
 def _execute(path: Path) -> ModuleType:

@@ -1,4 +1,4 @@
-"""`jensen fit`: rows in, a run in a folder out."""
+"""`jensen fit`: rows or a density in, a run in a folder out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ from jensen.cli.output import (
     score_lines,
 )
 from jensen.cli.progress import Progress, clock, open_progress
+from jensen.cli.target import (
+    name_of,
+    print_target,
+    read_target,
+    refuse_options_of_rows,
+    refuse_options_of_targets,
+)
 from jensen.cli.verb import verb
-from jensen.errors import JensenWarning
+from jensen.errors import JensenWarning, UsageError
 
 if TYPE_CHECKING:
     from jensen.data import Rows
@@ -33,11 +40,22 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "jensen fit digits --model made --steps 500 --set 'hidden=[256, 256]' --set rate=0.001",
     "jensen fit digits --model made --context label --out runs/digit-by-label",
+    "jensen fit --target posterior.py:log_density --dim 10 --model spline-flow",
 )
 
 
 @verb("fit", examples=EXAMPLES, listing=options.LISTING)
-@click.argument("rows", metavar="ROWS")
+@click.argument("rows", metavar="[ROWS]", required=False)
+@click.option(
+    "--target",
+    metavar="FILE.py:FUNCTION|NAME",
+    help="In place of ROWS, a log density: FUNCTION takes a tensor (n, dim), gives (n,) and may be unnormalised. FILE.py is "
+    "executed. Or the NAME of a density of known truth: funnel, banana, many-well, ...",
+)
+@click.option("--dim", type=int, help="Coordinates of the target density.")
+@click.option("--support", metavar="LOW:HIGH", help="Where the target is positive.  [default: everywhere]")
+@click.option("--location", metavar="X,Y,...", help="Where to look for the target.  [default: around 0]")
+@click.option("--scale", metavar="S", help="How wide to look.  [default: tried out]")
 @click.option("--model", required=True, metavar="NAME", help="A name that jensen models lists.")
 @options.steps
 @options.seconds
@@ -67,7 +85,12 @@ EXAMPLES = (
 @options.quiet
 @options.as_json
 def fit(
-    rows: str,
+    rows: str | None,
+    target: str | None,
+    dim: int | None,
+    support: str | None,
+    location: str | None,
+    scale: str | None,
     model: str,
     steps: int | None,
     seconds: float | None,
@@ -86,33 +109,46 @@ def fit(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Fit a model to ROWS and keep the run in a folder.
+    """Fit a model to ROWS, or to a --target density, and keep the run in a folder.
 
     The rows are split into a training, a validation and a held-out part; the score that is printed at the end is that
-    of the held-out part. Ctrl-C finishes the step, writes a checkpoint and says how to resume.
+    of the held-out part. A target has no rows: the model is fitted by reverse KL to samples of its own, and what they tell
+    of log Z is printed, with bounds and with what a search found that the model misses. Ctrl-C finishes the step, writes a checkpoint and says how to resume.
     """
     from jensen.cli.start import settle_threads, start_torch
 
     start_torch(threads)
     import jensen
+    from jensen.fitting import FOR_A_DENSITY
     from jensen.models import model_class
 
     arguments = [
         name for name in inspect.signature(model_class(model)).parameters if name not in ("space", "context")
     ]
     loop, hyper = options.split_settings(settings, arguments)
-    plan = options.make_plan(steps, seconds, loop)
-    folder = Path(out or f"runs/{model}-{base_name(rows)}")
+    if (rows is None) == (target is None):
+        given = "got neither" if rows is None else f"got {rows} and --target {target}"
+        raise UsageError("fit takes ROWS or a --target density", given, "name one of them")
+    folder = Path(out or f"runs/{model}-{base_name(rows or name_of(str(target)))}")
     refuse_taken_folder(folder, overwrite or resume)
-    data = options.read_rows(rows, kinds, drop, binarise, context)
-    settle_threads(threads, data.space)
-    describe(data, as_json, quiet)
+    what: dict[str, Any]
+    if rows is None:
+        refuse_options_of_rows({"binarise": binarise, "kinds": kinds, "drop": drop, "context": context})
+        plan = options.make_plan(steps, seconds, {"batch": FOR_A_DENSITY.batch, "patience": 0, **loop})
+        what = {"target": read_target(str(target), dim, support, location, scale, seed)}
+        settle_threads(threads, what["target"].codec.space)
+    else:
+        refuse_options_of_targets({"dim": dim, "support": support, "location": location, "scale": scale})
+        plan = options.make_plan(steps, seconds, loop)
+        data = options.read_rows(rows, kinds, drop, binarise, context)
+        what = {"rows": data}
+        settle_threads(threads, data.space)
+        describe(data, as_json, quiet)
     with nothing_halved(folder), open_progress(quiet) as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", JensenWarning)  # the notes say the same
         progress.stage(model, "fit")
         fitted = jensen.fit(
             model,
-            data,
             objective=objective,
             plan=plan,
             seed=seed,
@@ -121,9 +157,23 @@ def fit(
             overwrite=overwrite,
             device=device,
             watch=lambda moment: progress.stage(model, "fit", moment),
+            **what,
             **hyper,
         )
-        scores = _held_out(fitted, data, seed, progress)
+        scores = None if rows is None else _held_out(fitted, data, seed, progress)
+    if scores is None:
+        if as_json:
+            emit(
+                {
+                    "run": str(folder),
+                    "model": fitted.name,
+                    "hyper": fitted.model.hyper,
+                    "record": fitted.record,
+                }
+            )
+        else:
+            print_target(fitted, _how(fitted), folder)
+        return
     if as_json:
         emit(_document(fitted, data, scores, folder))
     else:
@@ -159,19 +209,10 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
     from jensen.errors import Cannot
     from jensen.model import Can
 
-    run = fitted.record["run"]
-    spent = clock(run["seconds"])
-    how = (
-        f"{run['steps']:,} steps in {spent}, {run['stopped']}"
-        if run["steps"]
-        else f"{run['stopped']}, {spent}"
-    )
-    if run["best_step"] is not None and run["best_step"] != run["steps"]:
-        how += f"; kept: step {run['best_step']:,}, the best validation"
     click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, held-out rows")
     lines = [("score", str(scores))] if isinstance(scores, Cannot) else score_lines(scores)
     lines += [
-        ("fit", how),
+        ("fit", _how(fitted)),
         *((note["name"], _told(note)) for note in fitted.record["notes"]),
         ("size", f"{fitted.record['parameters']:,} parameters"),
         ("run", str(folder)),
@@ -182,6 +223,18 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
             ("next", f"jensen sample {folder} -n 16{given}{' --out samples' if data.space.is_image else ''}")
         )
     pairs(lines)
+
+
+def _how(fitted: Fitted) -> str:
+    """How the training went, in a sentence."""
+    run = fitted.record["run"]
+    spent = clock(run["seconds"])
+    if not run["steps"]:
+        return f"{run['stopped']}, {spent}"
+    how = f"{run['steps']:,} steps in {spent}, {run['stopped']}"
+    if run["best_step"] is None or run["best_step"] == run["steps"]:
+        return how
+    return f"{how}; kept: step {run['best_step']:,}, the best validation"
 
 
 def _told(note: dict[str, Any]) -> str:
