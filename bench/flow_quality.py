@@ -70,9 +70,9 @@ def diamonds() -> Any:
 
 def peer() -> type[Model]:
     """A flow of another library as a Model: its log_prob is all that training and scoring need."""
-    from flow_peers import TORCH
     from torch import Tensor
 
+    from flow_peers import TORCH
     from jensen.model import Model
     from jensen.space import Space
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from interleave import Line, conditions, interleave, passive
 
 if TYPE_CHECKING:
-    from flow_peers import Built
     from torch import Tensor
+
+    from flow_peers import Built
 
 BATCH, RATE = 512, 1e-4
 USES = ("train", "log_prob", "sample")
@@ -46,6 +47,7 @@ class Side:
 def sides(family: str, d: int, only: list[str], compile_peers: bool) -> dict[str, Side]:
     """Every library that is installed (or of `only`), by name."""
     import torch
+
     from flow_peers import TORCH
 
     x = torch.randn(BATCH, d, generator=torch.Generator().manual_seed(0))
@@ -75,8 +77,8 @@ def in_torch(built: Built, x: Tensor, compiled: bool) -> Side:
     import time
 
     import torch
-    from flow_peers import passes
 
+    from flow_peers import passes
     from jensen.model import Model
 
     if not isinstance(built.module, Model) and (runs := passes(built, x)) != 1:
@@ -178,6 +180,7 @@ def main() -> None:
 
     flow_jax.one_thread(options.threads)
     import torch
+
     from flow_peers import FAMILIES
 
     torch.set_num_threads(options.threads)
