@@ -45,7 +45,15 @@ def table(name: str, seed: int) -> Any:
     """Rows with their split."""
     import jensen
 
-    return jensen.rows(diamonds() if name == "diamonds" else name, seed=seed)
+    made = {"diamonds": diamonds, "diabetes": diabetes}
+    return jensen.rows(made[name]() if name in made else name, seed=seed)
+
+
+def diabetes() -> Any:
+    """Nine columns of scikit-learn's 442 patients: their sex has no density."""
+    from sklearn.datasets import load_diabetes
+
+    return load_diabetes(as_frame=True).data.drop(columns="sex")
 
 
 def diamonds() -> Any:

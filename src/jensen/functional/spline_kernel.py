@@ -17,7 +17,6 @@ from torch.nn.functional import hardshrink, softplus
 
 from jensen.functional.spline_plain import STRAIGHT, unit_logit
 
-
 SHORT = 2048
 """Rows of so many elements take longer to start K - 1 additions than to add: at 512 cumsum takes a quarter of the time."""
 
