@@ -29,6 +29,7 @@ bench: .venv/.ready
 	.venv/bin/python bench/masked.py
 	.venv/bin/python bench/spline.py
 	.venv/bin/python bench/autoregressive.py --only 2x16
+	.venv/bin/python bench/flows.py --quick
 
 .venv/.ready: pyproject.toml constraints.txt scripts/setup.sh
 	sh scripts/setup.sh
