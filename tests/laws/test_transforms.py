@@ -148,27 +148,6 @@ def test_the_gradient_of_an_autoregressive_decode_is_that_of_its_unrolled_steps(
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("features", [2, 8, 300])
-def test_a_wide_network_without_its_zero_blocks_is_the_same_function(features: int) -> None:
-    one = AutoregressiveMap(features, affine_map(), (256, 256))
-    wide = one.network.layers[1]
-    assert (len(wide.rows) > 1) == (features > 2)  # of two features, every unit sees the first: no zeros
-    x = torch.randn(features, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
-
-    def dense() -> Tensor:
-        y = x
-        for place, layer in enumerate(one.network.layers):
-            weight = layer.weight * layer.mask  # type: ignore[operator]
-            y = layer.bias[:, None] + weight @ (y.relu() if place else y)  # type: ignore[index]
-        return y
-
-    parameters = list(one.parameters())
-    found, expected = one.network(x).flatten(0, 1), dense()
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    for a, b in zip(*(torch.autograd.grad(y.square().sum(), (x, *parameters)) for y in (found, expected))):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
-
-
 class _Way(nn.Module):
     def __init__(self, one: Transform, way: str) -> None:
         super().__init__()

@@ -580,6 +580,10 @@ def test_every_check_runs_on_a_conditional_model_at_one_context(
     assert {v.name for v in verdicts.values() if not v.details.get("applies", True)} == {
         "log_det",
         "round_trip",
+        "direction_agreement",
+        "triangular",
+        "monotone",
+        "onto",
     }
     for verdict in (v for v in verdicts.values() if v.details.get("applies", True)):
         assert verdict.holds is True, verdict

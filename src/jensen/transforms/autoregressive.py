@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from jensen.functional.masks import MadeMasks, made_masks
 from jensen.nn.conditioner import Conditioner
 from jensen.nn.elementwise import Elementwise
 from jensen.sampling.adjoint import solve_adjoint
-from jensen.sampling.dense import IncrementalSampler, Layer
 from jensen.transforms import Transform
 
 
@@ -64,21 +64,36 @@ class AutoregressiveMap(Transform):
 
     @torch.no_grad()
     def _solve(self, z: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
-        *hidden, output = [
-            Layer(layer.live, layer.moved(c))  # type: ignore[operator, arg-type]
-            for layer in self.network.layers
+        """Feature by feature: its parameters from the units that see the features before; the inverse map; the units of
+        every layer that wait for it alone.
+
+        Columns throughout: the two rows that a feature adds to a layer of 128 units are a product five times as fast as
+        the same two columns of (n, 128).
+        """
+        d, n = z.shape
+        *hidden, (weight, bias) = self.network.stacked(c)
+        x, log_det = torch.empty_like(z), z.new_zeros(n)
+        # units are sorted by degree: those that see the first i features alone are the first starts[l][i] of a layer
+        starts = [torch.searchsorted(one, torch.arange(d + 1)).tolist() for one in self.degrees]
+        known = [x, *(z.new_empty(start[-1], n) for start in starts)]
+        fresh = [
+            (weight.split(sizes), bias.split(sizes), units.split(sizes), sizes, start)
+            for (weight, bias), units, start in zip(hidden, known[1:], starts)
+            for sizes in [[b - a for a, b in pairwise(start)]]
         ]
-        d = len(z)
-        # back to the parameters of a feature side by side
-        rows = torch.arange(len(output.weight), device=z.device).view(-1, d).T.flatten()
-        output = Layer(output.weight[rows], output.bias[..., rows])
-        order = torch.arange(d, device=z.device)
-        sampler = IncrementalSampler(
-            order, hidden, self.degrees, output, None, self.each.parameters, lambda values, sites: values
-        )
-        walk = _Solve(z, self.each)
-        sampler(walk)  # type: ignore[arg-type]
-        return walk.x.T.contiguous(), walk.log_det
+        weights, biases = (one.view(-1, d, one.shape[1]).unbind(1) for one in (weight, bias))
+        for i, (of_z, of_x) in enumerate(zip(z.split(1), x.split(1))):
+            seen = starts[-1][i] if starts else i
+            found = torch.addmm(biases[i], weights[i][:, :seen], known[-1][:seen])
+            value, log_slope = self.each.inverse(of_z, found.unsqueeze(1))
+            of_x.copy_(value)
+            log_det += log_slope[0]
+            before, seen = x, i + 1
+            for (weight, bias, units, sizes, start), mine in zip(fresh, known[1:]):
+                if sizes[i]:
+                    torch.addmm(bias[i], weight[i][:, :seen], before[:seen], out=units[i]).relu_()
+                before, seen = mine, start[i + 1]
+        return x, log_det
 
 
 def _sorted(masks: MadeMasks) -> MadeMasks:
@@ -115,22 +130,3 @@ class _Implicit(torch.autograd.Function):
         active = [one.gt(0).to(g.dtype) for one in hidden]
         u, cotangents = solve_adjoint(g, slope, by_parameter, ctx.weights, active, ctx.one.degrees)
         return None, u, None, None, *(-one for one in cotangents)
-
-
-class _Solve:
-    """Walks the features of z (d, n) as a sampler walks sites: a draw is the inverse map, not chance."""
-
-    def __init__(self, z: Tensor, each: Elementwise) -> None:
-        self.z, self.each = z, each
-        self.x = torch.zeros_like(z.T)
-        self.log_det = z.new_zeros(z.shape[1])
-
-    def draw(self, parameters: Tensor, sites: Tensor) -> Tensor:
-        """Values (n, m) of features (m,) from parameters (n, m, size)."""
-        x, log_slope = self.each.inverse(self.z[sites], parameters.permute(2, 1, 0).contiguous())
-        self.x[:, sites] = x.T
-        self.log_det += log_slope.sum(0)
-        return x.T
-
-    def go_on(self) -> None:
-        """All columns go on as they are."""
