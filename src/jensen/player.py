@@ -17,7 +17,8 @@ from jensen.plan import Plan
 class Player:
     """Plays one Turn: fused Adam on its `moves`, gradients clipped, steps with an infinite gradient left out.
 
-    All bookkeeping stays on the device: `loss` and `skipped` are running sums, read when somebody looks. The kernel of
+    All bookkeeping stays on the device: `loss` and `skipped` are running sums, `low` the lowest loss, read when somebody
+    looks. The kernel of
     torch.optim.AdamW(fused=True) is called directly: the class around it costs a small model a fifth of its step, and
     its construction imports torch's compiler (three seconds). The weights are bit for bit the same.
     """
@@ -41,6 +42,7 @@ class Player:
         self.infinity = torch.full((), math.inf, device=device)
         self.bad = torch.zeros((), device=device)
         self.loss = torch.zeros((), device=device)
+        self.low = self.infinity.clone()
         self.skipped = torch.zeros((), device=device)
         self.length = torch.zeros((), device=device)
         self.checked = False
@@ -57,6 +59,7 @@ class Player:
             self._check_moves()
         self._clip_and_step(rate)
         self.loss += loss.detach()
+        torch.fmin(self.low, loss.detach().to(self.low.dtype), out=self.low)
 
     @torch.no_grad()
     def _clip_and_step(self, rate: float) -> None:
@@ -108,16 +111,17 @@ class Player:
             )
         self.checked = True
 
-    def read(self) -> tuple[float, int]:
-        """(sum of the losses, skipped steps) since the last reading: the one place that waits for the device."""
-        loss, skipped = float(self.loss), int(self.skipped)
+    def read(self) -> tuple[float, float, int]:
+        """(sum of the losses, lowest loss, skipped steps) since the last reading: the one place that waits for the device."""
+        loss, low, skipped = float(self.loss), float(self.low), int(self.skipped)
         self.loss.zero_()
+        self.low.fill_(math.inf)
         self.skipped.zero_()
-        return loss, skipped
+        return loss, low, skipped
 
     def state(self) -> dict[str, Tensor]:
         """The optimiser's tensors by name, and what was added up since the last reading."""
-        tensors = {"length": self.length, "loss": self.loss, "skipped": self.skipped}
+        tensors = {"length": self.length, "loss": self.loss, "low": self.low, "skipped": self.skipped}
         for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
             tensors |= {f"{i}.step": step, f"{i}.exp_avg": first, f"{i}.exp_avg_sq": second}
         return tensors
@@ -125,8 +129,8 @@ class Player:
     def load(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
         device = self.length.device
-        self.length, self.loss, self.skipped = (
-            tensors[name].to(device).clone() for name in ("length", "loss", "skipped")
+        self.length, self.loss, self.low, self.skipped = (
+            tensors[name].to(device).clone() for name in ("length", "loss", "low", "skipped")
         )
         for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
             for tensor, key in ((step, "step"), (first, "exp_avg"), (second, "exp_avg_sq")):

@@ -174,11 +174,16 @@ class _Training:
     def _look(self, steps: int, progress: float, rate: float) -> Moment:
         """Read the losses: the one place that waits for the device."""
         run = self.run
-        losses, skipped = zip(*(player.read() for player in self.players))
+        losses, lowest, skipped = zip(*(player.read() for player in self.players))
         loss = losses[0] / max(steps, 1)
         first = next((row["loss"] for row in run.history), None)
-        if any(skipped) or not math.isfinite(loss) or (first is not None and loss > _far_above(float(first))):
-            self._diverged(sum(skipped), loss)
+        # one row far out lifts the loss of its batch by any amount, and clipping survives it: only where no batch is well
+        if (
+            any(skipped)
+            or not math.isfinite(loss)
+            or (first is not None and lowest[0] > _far_above(float(first)))
+        ):
+            self._diverged(sum(skipped), lowest[0] if math.isfinite(loss) else loss)
         moment = Moment(run.steps, run.seconds, progress, loss, rate, run.rows_per_second)
         run.history.append(
             {"step": run.steps, "seconds": run.seconds, "loss": loss, "rate": rate, "valid": None}
