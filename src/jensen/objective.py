@@ -20,6 +20,8 @@ class Turn(nn.Module):
     name: str = "loss"
     every: int = 1
     repeats: int = 1
+    steady: bool = True
+    """Whether a loss far above the first one means that training diverged: not where the goal moves."""
     progress: float = 0.0
     """The share of the budget that is done, 0 to 1; the loop sets it."""
 

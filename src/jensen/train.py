@@ -178,11 +178,8 @@ class _Training:
         loss = losses[0] / max(steps, 1)
         first = next((row["loss"] for row in run.history), None)
         # one row far out lifts the loss of its batch by any amount, and clipping survives it: only where no batch is well
-        if (
-            any(skipped)
-            or not math.isfinite(loss)
-            or (first is not None and lowest[0] > _far_above(float(first)))
-        ):
+        steady = self.players[0].turn.steady and first is not None
+        if any(skipped) or not math.isfinite(loss) or (steady and lowest[0] > _far_above(float(first or 0))):
             self._diverged(sum(skipped), lowest[0] if math.isfinite(loss) else loss)
         moment = Moment(run.steps, run.seconds, progress, loss, rate, run.rows_per_second)
         run.history.append(

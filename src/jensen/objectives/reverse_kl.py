@@ -113,6 +113,7 @@ class _Descent(Turn):
     """
 
     name = "reverse_kl"
+    steady = False  # a tempered target has another log Z
 
     def __init__(self, model: Model, target: LogDensity, alpha: float, anneal: float, path: bool) -> None:
         super().__init__()
