@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import Cannot, SpaceError, UsageError
+from jensen.nn.context import ContextInput
 from jensen.space import Space
 
 
@@ -41,7 +42,8 @@ class Model(nn.Module):
     A leaf names the kinds of space it `accepts`, writes the methods it can, and leaves the others: those raise
     Cannot. `hyper` records the constructor's arguments, so that a saved model can be built again. Rows x are
     (n, *space.shape): int64 indices 0 .. levels - 1 on discrete spaces, floats on real ones. `c` is what the rows are
-    conditioned on, (n, d) with a column for each of the `context` space, or None where the model has no context.
+    conditioned on, (n, d) with a column for each of the `context` space, or None where the model has no context;
+    `given` makes features of it.
     """
 
     accepts: ClassVar[frozenset[str]]
@@ -73,6 +75,12 @@ class Model(nn.Module):
                 f"{type(self).__name__} takes no context", f"got {context.describe()}", "leave it out"
             )
         self.space, self.context = space, context
+        self.given = None if context is None else ContextInput(context)
+
+    @property
+    def context_size(self) -> int:
+        """Features of the context, 0 without one."""
+        return 0 if self.given is None else self.given.size
 
     @property
     def can(self) -> Can:
@@ -108,6 +116,14 @@ class Model(nn.Module):
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
         """Estimate the parameters from rows in one call: counting, or an EM of the model's own."""
         raise self.cannot(Can.SOLVE)
+
+    def features_of(self, c: Tensor | None, n: int) -> Tensor | None:
+        """The context's features (n, size), or None where the model has none. Raises SpaceError when it does not fit."""
+        if self.given is None:
+            self.refuse_context(c)
+            return None
+        features: Tensor = self.given(c, n)
+        return features
 
     def refuse_context(self, c: Tensor | None) -> None:
         """Raise Cannot when a model without context is given one."""
