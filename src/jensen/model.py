@@ -24,12 +24,14 @@ class Can(enum.Flag):
     SAMPLE_WITH_LOG_PROB = enum.auto()
     EMBED = enum.auto()
     SOLVE = enum.auto()
+    LOG_WEIGHTS = enum.auto()
 
 
 _METHODS = {
     "sample": Can.SAMPLE,
     "log_prob": Can.LOG_PROB,
     "log_prob_lower": Can.LOG_PROB_LOWER,
+    "log_weights": Can.LOG_WEIGHTS,
     "sample_with_log_prob": Can.SAMPLE_WITH_LOG_PROB,
     "embed": Can.EMBED,
     "solve": Can.SOLVE,
@@ -99,9 +101,17 @@ class Model(nn.Module):
         """log p(x) (n,), nats, exact."""
         raise self.cannot(Can.LOG_PROB)
 
-    def log_prob_lower(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Tensor:
+    def log_prob_lower(
+        self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
+    ) -> Tensor:
         """A number (n,), nats, whose expectation is at most log p(x) and does not fall as k grows."""
         raise self.cannot(Can.LOG_PROB_LOWER)
+
+    def log_weights(
+        self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """log p(x, z_j) / q(z_j | x) (n, k), nats, of k draws of latents z a row: exp of each has mean p(x)."""
+        raise self.cannot(Can.LOG_WEIGHTS)
 
     def sample_with_log_prob(
         self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None
@@ -109,7 +119,7 @@ class Model(nn.Module):
         """Reparameterised rows (n, *shape) and their log_prob (n,)."""
         raise self.cannot(Can.SAMPLE_WITH_LOG_PROB)
 
-    def embed(self, x: Tensor) -> Tensor:
+    def embed(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Features (n, d) of rows."""
         raise self.cannot(Can.EMBED)
 

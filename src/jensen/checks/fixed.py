@@ -12,7 +12,7 @@ from jensen.model import Model, abilities
 
 _SAID = "_fixed_at"
 _COUNTED = ("sample", "sample_with_log_prob")
-_OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "encode", "solve")
+_OF_ROWS = ("log_prob", "log_prob_lower", "log_weights", "embed", "conditionals", "encode", "solve")
 _OF_COLUMNS = ("decode",)
 _EXTRA = ("conditionals", "encode", "decode")
 """Methods that are no abilities: of autoregressive models, and of flows."""

@@ -19,6 +19,8 @@ CATALOGUE: dict[str, str] = {
     "maf": "jensen.models.maf:MAF",
     "planar-flow": "jensen.models.planar_flow:PlanarFlow",
     "spline-flow": "jensen.models.spline_flow:SplineFlow",
+    "vae": "jensen.models.vae:VAE",
+    "ppca": "jensen.models.ppca:PPCA",
 }
 
 

@@ -11,9 +11,18 @@ from jensen.errors import Cannot, UsageError, nearest
 from jensen.model import Can, Model
 from jensen.objective import Objective
 
-OBJECTIVES: dict[str, str] = {"likelihood": "jensen.objectives.likelihood:Likelihood"}
+OBJECTIVES: dict[str, str] = {
+    "likelihood": "jensen.objectives.likelihood:Likelihood",
+    "elbo": "jensen.objectives.elbo:ELBO",
+    "stl": "jensen.objectives.stl:StickingTheLanding",
+    "iwae": "jensen.objectives.iwae:IWAE",
+    "dreg": "jensen.objectives.dreg:DReG",
+    "miwae": "jensen.objectives.miwae:MIWAE",
+    "ciwae": "jensen.objectives.ciwae:CIWAE",
+    "renyi": "jensen.objectives.renyi:Renyi",
+}
 
-DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"),)
+DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"), (Can.LOG_WEIGHTS, "elbo"))
 """The first objective whose abilities a model has is its default."""
 
 
