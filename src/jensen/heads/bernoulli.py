@@ -31,6 +31,12 @@ class Bernoulli:
 
     def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
         """Log mass (...) of every site, nats; all sites are alike, so `sites` changes nothing."""
+        if x.is_floating_point():
+            raise SpaceError(
+                "a Bernoulli head scores bits: a cross-entropy of grey values is no likelihood",
+                f"got {x.dtype}",
+                "make bits of grey rows with binarise='dynamic' or binarise=0.5, and pass them as int64",
+            )
         logit = parameters[..., 0]
         return -F.binary_cross_entropy_with_logits(logit, x.to(logit.dtype), reduction="none")
 
