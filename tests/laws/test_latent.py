@@ -14,6 +14,7 @@ from jensen.checks import run
 from jensen.errors import SpaceError, UsageError
 from jensen.functional.bounds import certified, iwae, upper
 from jensen.functional.enumerate import all_rows
+from jensen.functional.paths import untouched
 from jensen.latent import POOL, LatentModel
 from jensen.models.ppca import PPCA
 from jensen.models.vae import VAE
@@ -119,12 +120,13 @@ def test_every_weight_is_the_likelihood_where_q_is_the_posterior(
 
 def encoder_gradient(model: LatentModel, objective: str, x: Tensor) -> Tensor:
     (turn,) = parse_objective(objective).turns(model)
-    weights = [
-        w
-        for name, w in model.named_parameters()
-        if name.startswith(("encoder", "spread", "prior.up", "posterior"))
-    ]
-    return torch.cat([g.flatten() for g in torch.autograd.grad(turn(x), weights)])
+    return torch.cat([g.flatten() for g in torch.autograd.grad(turn(x), encoder_weights(model))])
+
+
+def encoder_weights(model: LatentModel) -> list[Tensor]:
+    """The parameters of q, those of the layers above included."""
+    q = ("encoder", "spread", "posterior", "prior.up", "prior.top.up")
+    return [weight for name, weight in model.named_parameters() if name.startswith(q)]
 
 
 @pytest.mark.parametrize("k", [1, 5])
@@ -257,7 +259,23 @@ def test_samples_follow_the_mean_weights_which_sum_to_one(variant: str) -> None:
     assert float(mass.max() / mass.min()) > 3
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "vamp"])
+def test_the_encoder_s_gradient_has_squared_weights_on_every_path_through_its_draws(variant: str) -> None:
+    """In one backward pass what two make: -sum w~^2 log w for q, whose parameters are constants in log q. (The encoder of
+    a vamp prior is a part of the prior too.)"""
+    model = strong(BITS, **VARIANTS[variant])
+    x = all_rows((2,) * 4, BITS.shape)
+    torch.manual_seed(4)
+    found = encoder_gradient(model, "dreg:k=3", x)
+    torch.manual_seed(4)
+    log_w = model.log_weights(x, k=3, tap=untouched)
+    loss = -(log_w.detach().softmax(1).square() * log_w).sum(1).mean()
+    want = torch.cat([g.flatten() for g in torch.autograd.grad(loss, encoder_weights(model))])
+    assert torch.allclose(found, want, rtol=0, atol=1e-11)
+    assert float(want.abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("variant", ["plain", "flow posterior", "vamp", "two layers"])
 def test_path_gradients_have_the_mean_of_the_plain_one(variant: str) -> None:
     """Twelve fixed directions of the encoder's gradient, 100 repeats of 640 rows, 4.5 standard errors: chance 1e-4 a variant."""
     model = strong(BITS, **VARIANTS[variant])

@@ -80,10 +80,8 @@ class VAE(LatentModel):
 
     def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x | z, c) (n, k), nats."""
-        n, k, _ = z.shape
-        parameters = self._site_parameters(z, self.features_of(c, n))
-        rows = x.unsqueeze(1).expand(n, k, *x.shape[1:])
-        return self.head.log_prob(parameters, rows).flatten(2).sum(2, dtype=self.sum_type())
+        parameters = self._site_parameters(z, self.features_of(c, len(x)))
+        return self.head.log_prob(parameters, x.unsqueeze(1)).flatten(2).sum(2, dtype=self.sum_type())
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
