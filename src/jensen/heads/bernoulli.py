@@ -26,7 +26,9 @@ class Bernoulli:
     def __init__(self, space: Space) -> None:
         if space.max_levels != 2 or 0 in space.levels_by_site():
             raise SpaceError(
-                "a Bernoulli head needs two values a site", f"got {space.describe()}", fitting(space)
+                "a Bernoulli head needs two values a site",
+                f"got {space.describe()}",
+                f"{fitting(space)}, or make bits of grey rows with binarise='dynamic' or binarise=0.5",
             )
 
     def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
