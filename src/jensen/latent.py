@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -140,11 +141,8 @@ class LatentModel(Model):
         return self.prior.sample(n, next(self.parameters()), generator, self.pseudo_parameters())
 
     def _encoded(self, x: Tensor, c: Tensor | None) -> Encoded:
-        parameters = self.encode(x, c)
-        if parameters.dtype in (torch.bfloat16, torch.float16):
-            # under autocast the networks run in half precision; densities do not
-            parameters = parameters.float()
-        return Encoded(x, c, parameters, self.pseudo_parameters())
+        # under autocast the networks run in half precision; densities do not
+        return Encoded(x, c, _full(self.encode(x, c)), _full(self.pseudo_parameters()))
 
     def _noise(self, rows: Encoded, k: int, generator: torch.Generator | None = None) -> Tensor:
         return normals(
@@ -212,6 +210,16 @@ def check_draws(k: int, width: float = 1.0) -> None:
         raise UsageError(
             "a proposal's width is a number above 0", f"got {width!r}", "1 is q itself, 1.4 is often better"
         )
+
+
+@overload
+def _full(parameters: Tensor) -> Tensor: ...
+@overload
+def _full(parameters: Tensor | None) -> Tensor | None: ...
+def _full(parameters: Tensor | None) -> Tensor | None:
+    """At least single precision."""
+    half = parameters is not None and parameters.dtype in (torch.bfloat16, torch.float16)
+    return parameters.float() if parameters is not None and half else parameters
 
 
 def _still(posterior: Posterior, parameters: Tensor, z: Tensor) -> Tensor:

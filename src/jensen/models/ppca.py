@@ -112,7 +112,7 @@ class PPCA(LatentModel):
         self.encoder.weight.copy_(mean)
         self.encoder.bias.copy_(-mean @ self.mean.double())
         precision = root @ root.T
-        if self.posterior.size == 2 * self.latents and self.latents > 1:
+        if self.posterior.size == 2 * self.latents:
             log_scale, below = -0.5 * precision.diagonal().log(), precision.new_zeros(0)
         else:
             covariance_root = torch.linalg.cholesky(torch.cholesky_inverse(root))
