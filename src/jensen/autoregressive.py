@@ -14,7 +14,6 @@ from jensen.functional.ancestral import uniforms
 from jensen.functional.masks import site_order
 from jensen.heads import Head, head_for
 from jensen.model import Model
-from jensen.nn.context import ContextInput
 from jensen.nn.sites import SiteInput
 from jensen.sampling.naive import naive
 from jensen.sampling.walk import Walk
@@ -27,8 +26,8 @@ class Autoregressive(Model):
     """p(x) = product over sites of p(x_i | earlier sites, c), exact: a mass on discrete rows, a density on real ones.
 
     A leaf writes `conditionals`; `samplers` names exact samplers that are faster than a pass a site. What all have:
-    `head`, the distribution of a site; `input`, sites as features; `order` (d,), the flat sites as they are drawn;
-    `given`, the context as features, or None. `inputs`, `head`, `components` are those of MADE.
+    `head`, the distribution of a site; `input`, sites as features; `order` (d,), the flat sites as they are drawn.
+    `inputs`, `head`, `components` are those of MADE.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
@@ -48,13 +47,7 @@ class Autoregressive(Model):
         super().__init__(space, context)
         self.head: Head = head_for(space, head, components)
         self.input = SiteInput(space, inputs)
-        self.given = None if context is None else ContextInput(context)
         self.register_buffer("order", site_order(space.shape, order), persistent=False)
-
-    @property
-    def context_size(self) -> int:
-        """Features of the context, 0 without one."""
-        return 0 if self.given is None else self.given.size
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x (n, *shape)."""
@@ -63,14 +56,6 @@ class Autoregressive(Model):
     def samplers(self, n: int, c: Tensor | None = None) -> Mapping[str, Sampler]:
         """Exact samplers of n rows beside the naive one, the fastest first, with the weights as they are now."""
         return {}
-
-    def features_of(self, c: Tensor | None, n: int) -> Tensor | None:
-        """The context's features (n, size), or None where the model has none. Raises SpaceError when it does not fit."""
-        if self.given is None:
-            self.refuse_context(c)
-            return None
-        features: Tensor = self.given(c, n)
-        return features
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x | c) (n,), nats, exact."""

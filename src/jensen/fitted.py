@@ -20,7 +20,7 @@ from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
 from jensen.completing import Completion, complete
-from jensen.context import ContextCodec, contexts_to_sample, rows_alone, rows_to_score
+from jensen.context import ContextCodec, contexts_to_sample, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities
@@ -203,18 +203,21 @@ class Fitted:
             watch=watch,
         )
 
-    def embed(self, rows: Any) -> NDArray[Any]:
-        """Features (n, d) of rows. Raises Cannot when the model does not embed."""
+    def embed(self, rows: Any, context: Any = None) -> NDArray[Any]:
+        """Features (n, d) of rows, given a `context` as in `score`. Raises Cannot when the model does not embed."""
         if Can.EMBED not in self.can:
             raise self.model.cannot(Can.EMBED)
-        source, batch = rows_alone(self.context_codec, rows, self.space), 512
+        source, given = rows_to_score(self.context_codec, self.name, rows, self.space, context)
+        batch = 512
         device, dtype = place(self.model)
         generator = torch.Generator().manual_seed(0)
         parts = []
         with torch.no_grad():
             for start in range(0, len(source), batch):
-                z, _ = self.codec.encode(as_tensor(source[start : start + batch]), generator)
-                parts.append(self.model.embed(on_device(z, device, dtype)).cpu().numpy())
+                part = slice(start, start + batch)
+                z, _ = self.codec.encode(as_tensor(source[part]), generator)
+                c = self._encoded(given, part)
+                parts.append(self.model.embed(on_device(z, device, dtype), c).cpu().numpy())
         return np.concatenate(parts)
 
     def to(self, device: str) -> Fitted:

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from jensen.errors import UsageError
 from jensen.model import Model, Note
-from jensen.nn.context import ContextInput
-from jensen.space import Space
 from jensen.transforms import Transform
 
 
@@ -27,11 +25,6 @@ class Flow(Model):
     accepts: ClassVar[frozenset[str]] = frozenset({"real"})
     takes_context: ClassVar[bool] = True
     """A leaf whose maps are the same for every row says False."""
-
-    def __init__(self, space: Space, context: Space | None = None) -> None:
-        super().__init__(space, context)
-        self.given = None if context is None else ContextInput(context)
-        self.context_size = 0 if self.given is None else self.given.size
 
     def flow_through(self, maps: Sequence[Transform]) -> None:
         """The maps from data to base, in order."""
@@ -95,11 +88,8 @@ class Flow(Model):
 
     def _given(self, c: Tensor | None, n: int) -> Tensor | None:
         """The context's features as columns (size, n)."""
-        if self.given is None:
-            self.refuse_context(c)
-            return None
-        features: Tensor = self.given(c, n)
-        return features.T.contiguous()
+        features = self.features_of(c, n)
+        return None if features is None else features.T.contiguous()
 
     def _maps(self) -> Iterable[Transform]:
         return cast(Iterable[Transform], self.maps)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import Cannot, SpaceError, UsageError
+from jensen.nn.context import ContextInput
 from jensen.space import Space
 
 
@@ -24,6 +25,7 @@ class Can(enum.Flag):
     SAMPLE_WITH_LOG_PROB = enum.auto()
     EMBED = enum.auto()
     SOLVE = enum.auto()
+    LOG_WEIGHTS = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ _METHODS = {
     "sample": Can.SAMPLE,
     "log_prob": Can.LOG_PROB,
     "log_prob_lower": Can.LOG_PROB_LOWER,
+    "log_weights": Can.LOG_WEIGHTS,
     "sample_with_log_prob": Can.SAMPLE_WITH_LOG_PROB,
     "embed": Can.EMBED,
     "solve": Can.SOLVE,
@@ -51,7 +54,8 @@ class Model(nn.Module):
     A leaf names the kinds of space it `accepts`, writes the methods it can, and leaves the others: those raise
     Cannot. `hyper` records the constructor's arguments, so that a saved model can be built again. Rows x are
     (n, *space.shape): int64 indices 0 .. levels - 1 on discrete spaces, floats on real ones. `c` is what the rows are
-    conditioned on, (n, d) with a column for each of the `context` space, or None where the model has no context.
+    conditioned on, (n, d) with a column for each of the `context` space, or None where the model has no context;
+    `given` makes features of it.
     """
 
     accepts: ClassVar[frozenset[str]]
@@ -85,6 +89,12 @@ class Model(nn.Module):
                 f"{type(self).__name__} takes no context", f"got {context.describe()}", "leave it out"
             )
         self.space, self.context = space, context
+        self.given = None if context is None else ContextInput(context)
+
+    @property
+    def context_size(self) -> int:
+        """Features of the context, 0 without one."""
+        return 0 if self.given is None else self.given.size
 
     @property
     def can(self) -> Can:
@@ -109,13 +119,19 @@ class Model(nn.Module):
         """A number (n,), nats, whose expectation is at most log p(x) and does not fall as k grows."""
         raise self.cannot(Can.LOG_PROB_LOWER)
 
+    def log_weights(
+        self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """log p(x, z_j) / q(z_j | x) (n, k), nats, of k draws of latents z a row: exp of each has mean p(x)."""
+        raise self.cannot(Can.LOG_WEIGHTS)
+
     def sample_with_log_prob(
         self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Reparameterised rows (n, *shape) and their log_prob (n,)."""
         raise self.cannot(Can.SAMPLE_WITH_LOG_PROB)
 
-    def embed(self, x: Tensor) -> Tensor:
+    def embed(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Features (n, d) of rows."""
         raise self.cannot(Can.EMBED)
 
@@ -126,6 +142,14 @@ class Model(nn.Module):
     def notes(self, x: Tensor, c: Tensor | None = None) -> list[Note]:
         """What to know of this model after a fit, seen on some of its training rows; nothing where a leaf writes none."""
         return []
+
+    def features_of(self, c: Tensor | None, n: int) -> Tensor | None:
+        """The context's features (n, size), or None where the model has none. Raises SpaceError when it does not fit."""
+        if self.given is None:
+            self.refuse_context(c)
+            return None
+        features: Tensor = self.given(c, n)
+        return features
 
     def refuse_context(self, c: Tensor | None) -> None:
         """Raise Cannot when a model without context is given one."""

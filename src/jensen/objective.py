@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -33,6 +33,18 @@ class Turn(nn.Module):
     def moves(self) -> Sequence[nn.Parameter]:
         """The parameters this turn's optimiser moves."""
         return [p for p in self.parameters() if p.requires_grad]
+
+
+class Loss(Turn):
+    """The turn of a family that has one: all parameters of a model descend `loss(model, x, c)`."""
+
+    def __init__(self, model: Model, loss: Callable[[Any, Tensor, Tensor | None], Tensor]) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """The loss () of rows x (n, *shape)."""
+        return self.loss(self.model, x, c)
 
 
 class Objective(Protocol):

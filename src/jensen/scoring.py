@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jensen.codec import Codec, as_tensor
 from jensen.errors import UsageError
+from jensen.functional.importance import log_mean_exp
 from jensen.model import Can, Model, one_a_row
 from jensen.quantity import Kind
 
@@ -41,18 +42,20 @@ def log_likelihood(
     batch: int = 512,
     watch: Callable[[int], None] | None = None,
     context: Tensor | None = None,
+    quick: bool = False,
 ) -> tuple[NDArray[np.float64], Kind, dict[str, Any]]:
     """One log-likelihood a row (n,), nats, its kind, and how it was made.
 
     An exact model behind an exact codec gives exact numbers. Behind Dequantise, k draws of the noise are averaged
     inside the logarithm, log (1/k) sum_j p(x + u_j), whose expectation is a lower bound that rises with k. The noise
     is independent from row to row. `watch` is told how many rows are done. With an encoded `context` (n, d) each
-    number is log p(x | c), in the same sense.
+    number is log p(x | c), in the same sense. `quick`: of a model with latents, k draws a row and no more, for a look
+    during training; the bound then is that for k as well.
     """
     if k < 1:
         raise UsageError("expected k >= 1 importance samples", f"got {k}", "k=64 is usual")
     generator = torch.Generator().manual_seed(seed)
-    score, own = _scorer(model, k, generator)
+    score, own = _scorer(model, k, generator, quick)
     kind = own + codec.kind
     draws = k if codec.random else 1
     device, dtype = place(model)
@@ -108,10 +111,12 @@ def some_places(count: int, n: int, seed: int) -> NDArray[np.intp]:
 
 
 def _scorer(
-    model: Model, k: int, generator: torch.Generator
+    model: Model, k: int, generator: torch.Generator, quick: bool
 ) -> tuple[Callable[[Tensor, Tensor | None], Tensor], Kind]:
     if Can.LOG_PROB in model.can:
         return model.log_prob, Kind.EXACT
+    if quick and Can.LOG_WEIGHTS in model.can:
+        return lambda z, c: log_mean_exp(model.log_weights(z, c, k, generator)), Kind.LOWER
     if Can.LOG_PROB_LOWER in model.can:
         noise = {"generator": generator} if "generator" in signature(model.log_prob_lower).parameters else {}
         return lambda z, c: model.log_prob_lower(z, c, k=k, **noise), Kind.LOWER

@@ -169,7 +169,9 @@ class NoisyBound(Model):
         self.inner = Independent(space)
         self.lift = lift
 
-    def log_prob_lower(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Tensor:
+    def log_prob_lower(
+        self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
+    ) -> Tensor:
         return self.inner.log_prob(x) - 0.5 * torch.randn(len(x)).square() + self.lift
 
 

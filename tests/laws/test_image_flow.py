@@ -198,7 +198,7 @@ def draws() -> tuple[Tensor, Tensor]:
     """log p / q of DRAWS draws for every row, (DRAWS, 9), and the log masses (9,)."""
     rows = all_rows(TINY.levels_by_site(), TINY.shape)
     with torch.no_grad():
-        drawn = tiny().log_weights(rows, k=DRAWS, generator=torch.Generator().manual_seed(0))
+        drawn = tiny().noise_weights(rows, k=DRAWS, generator=torch.Generator().manual_seed(0))
     return drawn, masses(tiny(), LAST).log()
 
 
@@ -228,7 +228,7 @@ def test_log_prob_lower_is_the_log_mean_of_the_weights() -> None:
     rows = all_rows(TINY.levels_by_site(), TINY.shape)
     with torch.no_grad():
         found = tiny().log_prob_lower(rows, k=8, generator=torch.Generator().manual_seed(3))
-        drawn = tiny().log_weights(rows, k=8, generator=torch.Generator().manual_seed(3))
+        drawn = tiny().noise_weights(rows, k=8, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(found, drawn.exp().mean(0).log())
 
 
@@ -238,7 +238,7 @@ def test_trained_noise_is_tighter_than_uniform_noise_on_the_same_density() -> No
     noise, model.noise = model.noise, None
     try:
         with torch.no_grad():
-            uniform = model.log_weights(rows, k=DRAWS, generator=torch.Generator().manual_seed(0))
+            uniform = model.noise_weights(rows, k=DRAWS, generator=torch.Generator().manual_seed(0))
     finally:
         model.noise = noise
     ratio = (uniform - log_mass).exp()  # uniform noise estimates the same masses

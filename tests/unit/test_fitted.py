@@ -269,7 +269,9 @@ def test_a_mean_of_noisy_bounds_stays_a_bound_behind_dequantisation() -> None:
     class Noisy(Exported):
         log_prob = Model.log_prob
 
-        def log_prob_lower(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Tensor:
+        def log_prob_lower(
+            self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
+        ) -> Tensor:
             exact = -0.5 * (x.square() + math.log(2 * math.pi)).sum(1)
             return exact + 2 * torch.randn(
                 len(x), generator=torch.Generator().manual_seed(int(1e6 * x.abs().sum()))

@@ -110,6 +110,14 @@ def _log_prob_lower(model: Any, x: Tensor, space: Space, seed: int) -> None:
             _one_a_row(model.log_prob_lower(x[:ROWS], k=k), len(x[:ROWS]))
 
 
+def _log_weights(model: Any, x: Tensor, space: Space, seed: int) -> None:
+    with torch.no_grad():
+        values = model.log_weights(x[:ROWS], k=3)
+    n = len(x[:ROWS])
+    _require(tuple(values.shape) == (n, 3), f"gives shape {tuple(values.shape)} for 3 draws of {n} rows")
+    _require(bool(values.isfinite().all()), "gives weights that are not finite on legal rows")
+
+
 def _sample_with_log_prob(model: Any, x: Tensor, space: Space, seed: int) -> None:
     y, values = model.sample_with_log_prob(ROWS, generator=torch.Generator().manual_seed(seed))
     _in_space(y, ROWS, space)
@@ -149,6 +157,7 @@ _PROMISES: dict[str, Callable[[Any, Tensor, Space, int], None]] = {
     "sample": _sample,
     "log_prob": _log_prob,
     "log_prob_lower": _log_prob_lower,
+    "log_weights": _log_weights,
     "sample_with_log_prob": _sample_with_log_prob,
     "embed": _embed,
     "solve": _solve,

@@ -13,7 +13,7 @@ from jensen.space import Space
 
 _SAID, _CONTEXT = "_fixed_at", "_fixed_context"
 _COUNTED = ("sample", "sample_with_log_prob")
-_OF_ROWS = ("log_prob", "log_prob_lower", "conditionals", "encode", "solve")
+_OF_ROWS = ("log_prob", "log_prob_lower", "log_weights", "embed", "conditionals", "encode", "solve")
 _OF_COLUMNS = ("decode",)
 _EXTRA = ("conditionals", "encode", "decode")
 """Methods that are no abilities: of autoregressive models, and of flows."""

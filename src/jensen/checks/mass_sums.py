@@ -25,12 +25,16 @@ DRAWS = 64
 ROWS = 4
 NOISE = 5.0
 """Standard errors that a lower bound's total may exceed one by: a chance of 3e-7."""
+WEIGHTS, POOLS = 64, 4
+"""Importance weights a row of models that have them, and bounds of theirs: each averages many draws already."""
 
 
 def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
     if not can(module) & (Can.LOG_PROB | Can.LOG_PROB_LOWER):
         return "the module has no likelihood"
+    if space is not None and space.kind == "real" and Can.LOG_PROB not in can(module):
+        return "a lower bound of a density is not integrated: its noise has no grid"
     return "" if space is not None else "the space of the rows is not known"
 
 
@@ -40,7 +44,8 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     A larger space: the same sum for a tiny twin of the model with strong weights, and on the model's own space, where
     it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature of every site given the
     earlier ones where the model is autoregressive, else what `densities.density_mass` tries. For a model with a lower
-    bound only, the sum may not exceed one by more than its noise. None where no sum is feasible.
+    bound only, the sum may not exceed one by more than its noise, and that of a model's importance weights is one within
+    theirs. None where no sum is feasible.
     """
     assert space is not None
     if space.kind == "mixed":
@@ -104,13 +109,31 @@ def _total_of_bound(model: Any, space: Space, seed: int, prefix: str) -> Verdict
         )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        draws = torch.stack([model.log_prob_lower(rows).double().cpu() for _ in range(DRAWS)])
-    mass, variance = draws.mean(0).exp(), draws.var(0) / DRAWS
+        count = POOLS if Can.LOG_WEIGHTS in can(model) else DRAWS
+        draws = torch.stack([model.log_prob_lower(rows).double().cpu() for _ in range(count)])
+    mass, variance = draws.mean(0).exp(), draws.var(0) / count
     total, bias = float(mass.sum()), float((mass * variance).sum()) / 2
     noise = NOISE * math.sqrt(float((mass.square() * variance).sum()))
-    text = f"{prefix}exp of the mean bound ({DRAWS} draws) of {len(rows)} rows sums to {total:.6g}, allowed 1 + {bias + noise:.2g}"
+    text = f"{prefix}exp of the mean bound ({count} draws) of {len(rows)} rows sums to {total:.6g}, allowed 1 + {bias + noise:.2g}"
     details = {"rows": len(rows), "total": total, "allowed": bias + noise}
-    return Verdict(NAME, bool(total <= 1 + 1e-5 + bias + noise), text, details)
+    found = Verdict(NAME, bool(total <= 1 + 1e-5 + bias + noise), text, details)
+    return _with_weights(found, model, rows, seed) if Can.LOG_WEIGHTS in can(model) else found
+
+
+def _with_weights(bound: Verdict, model: Any, rows: Tensor, seed: int) -> Verdict:
+    """exp of a log weight has the mass of its row as its mean, so that the mean weights of all rows sum to one."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        weights = torch.cat(
+            [model.log_weights(part, k=WEIGHTS).double().cpu().exp() for part in rows.split(64)]
+        )
+    total = float(weights.mean(1).sum())
+    noise = NOISE * math.sqrt(float(weights.var(1).sum()) / WEIGHTS)
+    text = (
+        f"{bound.evidence}; mean weights ({WEIGHTS} draws) sum to {total:.6g}, allowed 1 within {noise:.2g}"
+    )
+    holds = bool(bound.holds and abs(total - 1) <= 1e-4 + noise)
+    return Verdict(NAME, holds, text, {**bound.details, "weights": total})
 
 
 def _conditional_masses(module: Any, x: Tensor, space: Space) -> tuple[bool | None, str]:
@@ -140,8 +163,6 @@ def _conditional_masses(module: Any, x: Tensor, space: Space) -> tuple[bool | No
 
 
 def _density(module: Any, rows: Tensor | None, space: Space, seed: int) -> Verdict:
-    if Can.LOG_PROB not in can(module):
-        return Verdict(NAME, None, "a lower bound of a density is not integrated: its noise has no grid")
     if hasattr(module, "conditionals") and hasattr(module, "head"):
         return site_densities(module, some_rows(module, rows, space, ROWS, seed), space, seed)
     return density_mass(module, rows, seed)

@@ -86,7 +86,7 @@ def strengthen(model: Any, seed: int = 0) -> None:
             model.solve(dependent_rows(model.space, 2000, generator).to(device_of(model)), seed=seed)
             return
         _shake(model, generator)
-        score = model.log_prob if Can.LOG_PROB in can(model) else model.log_prob_lower
+        score = _score(model)
         density = model.space.measure == "density"
         rows = dependent_rows(model.space, 1000 if density else 48, generator).to(device_of(model))
         _teach(model, score, rows, steps=40 if density else 80)
@@ -155,6 +155,15 @@ def _tiny_vector(space: Space) -> Space:
         for site, (size, cap) in enumerate(zip(found, caps))
     ]
     return Space((sites,), tuple(columns) if len(space.columns) > 1 else (columns[0],))
+
+
+def _score(model: Any) -> Callable[[Tensor], Tensor]:
+    """What is raised: the likelihood, or the cheapest bound on it that there is."""
+    if Can.LOG_PROB in can(model):
+        return model.log_prob
+    if Can.LOG_WEIGHTS in can(model):
+        return lambda x: model.log_weights(x)[:, 0]
+    return model.log_prob_lower
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from types import ModuleType
 __all__ = [
     "affine",
     "ancestral",
+    "bounds",
     "divergence",
     "divergence_terms",
     "enumerate",
@@ -17,7 +18,9 @@ __all__ = [
     "inversion",
     "jacobian",
     "masks",
+    "normal",
     "particles",
+    "paths",
     "receptive",
     "schedule",
     "spline",

@@ -31,7 +31,7 @@ class Head(Protocol):
     """Parameters a site."""
 
     def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
-        """Log mass or density (...) of every site, nats, exact; parameters (..., size), x (...).
+        """Log mass or density (...) of every site, nats, exact; parameters (..., size), x (...) or broadcasting to it.
 
         Without `sites`, rows x (n, *space.shape). With flat `sites` (m,): those alone, parameters (n, m, size) and
         x (n, m).

@@ -26,13 +26,22 @@ class Bernoulli:
     def __init__(self, space: Space) -> None:
         if space.max_levels != 2 or 0 in space.levels_by_site():
             raise SpaceError(
-                "a Bernoulli head needs two values a site", f"got {space.describe()}", fitting(space)
+                "a Bernoulli head needs two values a site",
+                f"got {space.describe()}",
+                f"{fitting(space)}, or make bits of grey rows with binarise='dynamic' or binarise=0.5",
             )
 
     def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
         """Log mass (...) of every site, nats; all sites are alike, so `sites` changes nothing."""
+        if x.is_floating_point():
+            raise SpaceError(
+                "a Bernoulli head scores bits: a cross-entropy of grey values is no likelihood",
+                f"got {x.dtype}",
+                "make bits of grey rows with binarise='dynamic' or binarise=0.5, and pass them as int64",
+            )
         logit = parameters[..., 0]
-        return -F.binary_cross_entropy_with_logits(logit, x.to(logit.dtype), reduction="none")
+        # log sigmoid(logit) or log sigmoid(-logit); softplus is linear from 40 on, where float64 sees no difference
+        return -F.softplus((1 - 2 * x).to(logit.dtype) * logit, threshold=40)
 
     def sample(self, parameters: Tensor, u: Tensor, sites: Tensor, temperature: float = 1.0) -> Tensor:
         """Sites (n, m) by inversion: one where the uniform number u (n, m) falls below P(x = 1).

@@ -45,6 +45,7 @@ class Categorical(nn.Module):
     def log_prob(self, parameters: Tensor, x: Tensor, sites: Tensor | None = None) -> Tensor:
         """Log mass (...) of every site, nats; of flat `sites` (m,) where given, parameters (n, m, size) and x (n, m)."""
         logits = self._logits(parameters, sites)
+        x = x.expand(logits.shape[:-1])
         flat = -F.cross_entropy(logits.reshape(-1, self.size), x.reshape(-1), reduction="none")
         return flat.reshape(x.shape)
 

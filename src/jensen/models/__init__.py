@@ -21,6 +21,8 @@ CATALOGUE: dict[str, str] = {
     "planar-flow": "jensen.models.planar_flow:PlanarFlow",
     "spline-flow": "jensen.models.spline_flow:SplineFlow",
     "glow": "jensen.models.glow:Glow",
+    "vae": "jensen.models.vae:VAE",
+    "ppca": "jensen.models.ppca:PPCA",
 }
 
 

@@ -84,20 +84,16 @@ class Glow(Model):
         self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
     ) -> Tensor:
         """log (1/k) sum of k draws of p(x + u) / q(u | x) (n,), nats; the noise is independent from row to row."""
-        return self.log_weights(x, c, k, generator).logsumexp(0) - math.log(k)
+        return self.noise_weights(x, c, k, generator).logsumexp(0) - math.log(k)
 
-    def log_weights(
+    def noise_weights(
         self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
     ) -> Tensor:
         """log p(x + u | c) / q(u | x, c) for k independent draws of u a row, (k, n)."""
         n, weight = len(x), next(self.parameters())
-        given = self.density.given
-        if given is None:
-            self.refuse_context(c)
-            features = None
-        else:
-            c = given.shaped(c, n)
-            features = given(c, n)
+        features = self.density.features_of(c, n)
+        if self.density.given is not None:
+            c = self.density.given.shaped(c, n)
         seen = None if self.noise is None else self.noise.seen(x, weight.dtype, features)
         most = max(AT_ONCE // x.numel(), 1)
         return torch.cat(

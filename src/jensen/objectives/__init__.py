@@ -15,9 +15,20 @@ OBJECTIVES: dict[str, str] = {
     "likelihood": "jensen.objectives.likelihood:Likelihood",
     "reverse-kl": "jensen.objectives.reverse_kl:ReverseKL",
     "bound": "jensen.objectives.bound:Bound",
+    "elbo": "jensen.objectives.elbo:ELBO",
+    "stl": "jensen.objectives.stl:StickingTheLanding",
+    "iwae": "jensen.objectives.iwae:IWAE",
+    "dreg": "jensen.objectives.dreg:DReG",
+    "miwae": "jensen.objectives.miwae:MIWAE",
+    "ciwae": "jensen.objectives.ciwae:CIWAE",
+    "renyi": "jensen.objectives.renyi:Renyi",
 }
 
-DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"), (Can.LOG_PROB_LOWER, "bound"))
+DEFAULTS: tuple[tuple[Can, str], ...] = (
+    (Can.LOG_PROB, "likelihood"),
+    (Can.LOG_WEIGHTS, "elbo"),
+    (Can.LOG_PROB_LOWER, "bound"),
+)
 """The first objective whose abilities a model has is its default."""
 
 

@@ -8,27 +8,19 @@ from typing import ClassVar
 from torch import Tensor
 
 from jensen.model import Can, Model, one_a_row
-from jensen.objective import Turn
-
-
-class NegativeLogLikelihood(Turn):
-    """-mean log p(x) over the batch, nats a row."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """The loss () of rows x (n, *shape)."""
-        return -one_a_row(self.model.log_prob(x, c), len(x)).mean()
+from jensen.objective import Loss, Turn
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """One turn: every parameter descends the negative log-likelihood."""
+    """-mean log p(x) over the batch, nats a row."""
 
     needs: ClassVar[Can] = Can.LOG_PROB
 
     def turns(self, model: Model) -> list[Turn]:
         """The single move of a step."""
-        return [NegativeLogLikelihood(model)]
+        return [Loss(model, self._loss)]
+
+    @staticmethod
+    def _loss(model: Model, x: Tensor, c: Tensor | None) -> Tensor:
+        return -one_a_row(model.log_prob(x, c), len(x)).mean()

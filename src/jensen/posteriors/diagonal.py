@@ -1,0 +1,41 @@
+"""A normal law with independent dimensions (Kingma & Welling 2014)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from jensen.functional import normal
+from jensen.functional.affine import bounded
+from jensen.posteriors import Posterior
+
+
+class Diagonal(Posterior):
+    """N(mean, scale^2): parameters are the means, then the log scales, which are kept within +-6.9."""
+
+    def __init__(self, latents: int) -> None:
+        super().__init__()
+        self.size = 2 * latents
+
+    def draw(self, parameters: Tensor, noise: Tensor, width: float = 1.0) -> tuple[Tensor, Tensor]:
+        mean, log_scale = self.split(parameters)
+        z = torch.addcmul(mean.unsqueeze(1), noise, (log_scale.exp() * width).unsqueeze(1))
+        log_det = log_scale.sum(-1, keepdim=True) + noise.shape[-1] * math.log(width)
+        return z, normal.standard_log_prob(noise) - log_det
+
+    def forward(self, parameters: Tensor, z: Tensor) -> Tensor:
+        mean, log_scale = self.split(parameters)
+        return normal.log_prob(z, mean.unsqueeze(1), log_scale.unsqueeze(1))
+
+    def kl(self, parameters: Tensor) -> Tensor:
+        return normal.kl_to_standard(*self.split(parameters))
+
+    def centre(self, parameters: Tensor) -> Tensor:
+        return self.split(parameters)[0]
+
+    def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log scales (n, d)."""
+        mean, raw = parameters.chunk(2, -1)
+        return mean, bounded(raw)
