@@ -8,6 +8,9 @@ from types import ModuleType
 __all__ = [
     "affine",
     "ancestral",
+    "betting",
+    "binomial",
+    "critic_limits",
     "divergence",
     "divergence_terms",
     "enumerate",
@@ -18,6 +21,7 @@ __all__ = [
     "jacobian",
     "masks",
     "particles",
+    "ratio",
     "receptive",
     "schedule",
     "spline",
