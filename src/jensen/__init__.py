@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
     from jensen.data import Rows, rows
+    from jensen.discrepancy import Divergence
+    from jensen.diverging import divergence
     from jensen.errors import (
         Cannot,
         DataError,
@@ -49,6 +51,8 @@ _WHERE = {
     "JensenWarning": "errors",
     "SpaceError": "errors",
     "UsageError": "errors",
+    "Divergence": "discrepancy",
+    "divergence": "diverging",
     "fit": "fitting",
     "Fitted": "fitted",
     "load": "fitted",
@@ -71,6 +75,7 @@ __all__ = [
     "Completion",
     "DataError",
     "Diverged",
+    "Divergence",
     "Fitted",
     "Incomparable",
     "JensenError",
@@ -87,6 +92,7 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "divergence",
     "fit",
     "functional",
     "load",
