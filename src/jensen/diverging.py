@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jensen.critics import Features
+from jensen.critics import Features, panel
 from jensen.critics.contest import LEAST_ROWS, SHARES, Parts, split_parts
 from jensen.critics.judgement import Judgement, judge
 from jensen.critics.telescope import Telescope, telescope
@@ -68,6 +68,8 @@ def divergence(
     if seed < 0 or most < LEAST_ROWS:
         raise UsageError("seed is zero or more, most at least 40", f"got seed={seed} and most={most}")
     pair = read_pair(a, b, columns=_names(columns), drop=_names(drop), least=LEAST_ROWS, most=most, seed=seed)
+    chosen, lens = None if critics is None else tuple(_names(critics)), _embedding(features)
+    panel(pair.space, lens, chosen)  # what was asked for is there, before anything else is said
     if Counter(map(bytes, pair.a)) == Counter(map(bytes, pair.b)):
         return _nothing("both sides hold the same rows: nothing can tell them apart", pair)
     keep, notes = _varying(pair)
@@ -78,8 +80,7 @@ def divergence(
     parts = split_parts(len(x0), seed, 0), split_parts(len(x1), seed, 1)
     grid = match_grid(x0[parts[0].train], x1[parts[1].train], space, names)
     x0, x1 = grid(x0, 0), grid(x1, 1)
-    chosen = None if critics is None else tuple(_names(critics))
-    found = judge(x0, x1, space, seed=seed, features=_embedding(features), names=chosen, parts=parts)
+    found = judge(x0, x1, space, seed=seed, features=lens, names=chosen, parts=parts)
     bridged, why = _bridged(x0, x1, space, found, seed)
     at = found.parts[0].report, found.parts[1].report
     r0, r1 = x0[at[0]], x1[at[1]]
@@ -163,8 +164,10 @@ def _bridged(x0: Array, x1: Array, space: Space, found: Judgement, seed: int) ->
     """The telescoped ratio where one critic is saturated, or why there is none."""
     if not found.saturated:
         return None, ""
+    # nothing is chosen by these rows, so that those for choosing may be learnt from as well
+    k0, k1 = (np.concatenate([part.train, part.choose]) for part in found.parts)
     try:
-        return telescope(x0[found.parts[0].train], x1[found.parts[1].train], space, seed), ""
+        return telescope(x0[k0], x1[k1], space, seed), ""
     except Cannot as error:
         return None, str(error)
 
@@ -174,9 +177,10 @@ def _doubts(x0: Array, x1: Array, found: Judgement) -> tuple[str, ...]:
     few = min(len(x0), len(x1))
     if few < FEW_ROWS:
         notes.append(f"{few} rows on the smaller side: only large differences show")
-    known = {bytes(row) for row in x0}
-    shared = sum(bytes(row) in known for row in x1)
-    if shared and len(known) > 0.9 * len(x0):  # rows that are all different: a copy is no coincidence
+    counted = Counter(map(bytes, x0))
+    shared = sum(bytes(row) in counted for row in x1)
+    repeated = sum(times for times in counted.values() if times > 1) / len(x0)
+    if shared / len(x1) > 3 * repeated + 0.01:  # more than coincidence, as between the rows of a themselves
         notes.append(f"{shared:,} rows of b also are rows of a: rows on both sides make the two look alike")
     low, high = found.normaliser.interval or (-math.inf, math.inf)
     if not low <= 1 <= high and abs(found.normaliser.value - 1) > FAR_FROM_ONE and not found.saturated:

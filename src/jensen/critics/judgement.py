@@ -57,10 +57,12 @@ def judge(
     features: Features | None = None,
     names: tuple[str, ...] | None = None,
     parts: tuple[Parts, Parts] | None = None,
+    permutations: int = PERMUTATIONS,
 ) -> Judgement:
     """A fresh panel of critics on rows (n0, d) and (n1, d), independent within and between the sides.
 
-    `names`: only these critics; `parts`: a split that is known already. The rows of the report serve for nothing else.
+    `names`: only these critics; `parts`: a split that is known already; `permutations`: behind the p-value, at most. The
+    rows of the report serve for nothing else.
     """
     parts = parts or (split_parts(len(x0), seed, 0), split_parts(len(x1), seed, 1))
     train, choose, report = ((x0[a], x1[b]) for a, b in zip(*parts))
@@ -69,7 +71,7 @@ def judge(
     raw0, raw1 = (critic.raw(x) for x in report)
     l0, l1 = (np.clip(critic.platt(raw), -critic.clip, critic.clip) for raw in (raw0, raw1))
     jsd, limit = bound(l0, l1, critic.clip, critic.bound)
-    p_value, permutations = _p_value(np.clip(raw0, -30, 30), np.clip(raw1, -30, 30), seed)
+    p_value, permutations = _p_value(np.clip(raw0, -30, 30), np.clip(raw1, -30, 30), seed, permutations)
     accuracy = _accuracy(l0, l1)
     trained = _value(*(critic(x) for x in train))
     return Judgement(
@@ -125,20 +127,19 @@ def _accuracy(l0: Rows, l1: Rows) -> Quantity:
     return Quantity(right / (2 * count), Kind.ESTIMATE, "", interval=ends, how=how)
 
 
-def _p_value(l0: Rows, l1: Rows, seed: int) -> tuple[float, int]:
+def _p_value(l0: Rows, l1: Rows, seed: int, most: int) -> tuple[float, int]:
     """Of the hypothesis that both sides have one law: exact, since the labels of the report's rows are then exchangeable.
 
     The statistic is the difference of the mean logits; it counts how many relabellings reach what was seen.
     """
     pooled, n = np.concatenate([l0, l1]), len(l1)
-    times = int(np.clip(MOST_SHUFFLED // len(pooled), 999, PERMUTATIONS))
-    rng = np.random.default_rng([seed, 13])
-    seen = float(l1.sum())
-    smaller = min(len(l0), n)  # the sum of the smaller side decides: fewer rows to draw
+    times = min(most, max(999, MOST_SHUFFLED // len(pooled)))
     tolerance = 1e-9 * (1 + float(np.abs(pooled).sum()))
+    seen = float(l1.sum()) - tolerance
+    rng = np.random.default_rng([seed, 13])
+    at_once = max(1, 1_000_000 // len(pooled))
     reached = 0
-    for _ in range(times):
-        drawn = float(rng.permutation(pooled)[:smaller].sum())
-        total = drawn if smaller == n else float(pooled.sum()) - drawn
-        reached += total >= seen - tolerance
+    for start in range(0, times, at_once):
+        shuffled = np.broadcast_to(pooled, (min(at_once, times - start), len(pooled)))
+        reached += int((rng.permuted(shuffled, axis=1)[:, :n].sum(1) >= seen).sum())
     return (1 + reached) / (1 + times), times

@@ -8,8 +8,10 @@ Reference: Rhodes, Xu, Gutmann 2020, Telescoping density-ratio estimation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +34,13 @@ WIDEST_BRIDGE = 0.5
 """The JSD of neighbours, in nats, from which on there are too few bridges."""
 
 MOST_COLUMNS = 30
+
+STRENGTH, PENALTY = 10.0, 1.5
+"""A weak ridge, and the cost of a weight on the scale of twice the log-likelihood. At Akaike's 2 a rotation of ten columns
+was missed in half of the runs (rms error of KL 20 %); at 1.5 it was found in all (7 %), and shifts and stretches stayed
+where they were (3 %)."""
+
+Expand = Callable[[Rows], Rows]
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Telescope:
 
 
 def telescope(x0: Rows, x1: Rows, space: Space, seed: int = 0) -> Telescope:
-    """Quadratic critics along the path. Raises Cannot for categories, gaps, constants and many columns."""
+    """Linear or quadratic critics along the path, of the degree that pays. Raises Cannot for categories, gaps, constants and many columns."""
     if (
         any(space.column(site).kind == "categorical" for site in range(space.dims))
         or space.dims > MOST_COLUMNS
@@ -80,25 +89,40 @@ def telescope(x0: Rows, x1: Rows, space: Space, seed: int = 0) -> Telescope:
     rng = np.random.default_rng([seed, 17])
     count = min(len(x0), len(x1))
     ends = scale(x1[rng.permutation(len(x1))[:count]]), scale(x0[rng.permutation(len(x0))[:count]])
-    found = _bridged(ends, BRIDGES[0])
-    for bridges in BRIDGES[1:]:
-        if found[1] <= WIDEST_BRIDGE:
+    for bridges in BRIDGES:
+        found = min((_bridged(ends, expand, bridges) for expand in _DEGREES), key=lambda path: path.score)
+        if found.widest <= WIDEST_BRIDGE:
             break
-        found = _bridged(ends, bridges)
-    steps, widest = found
 
     def logit(x: Rows) -> Rows:
-        features = quadratic(scale(x))
-        return np.sum([step(features) for step in steps], axis=0)
+        features = found.expand(scale(x))
+        return np.sum([step(features) for step in found.steps], axis=0)
 
-    return Telescope(logit, len(steps), widest)
+    return Telescope(logit, len(found.steps), found.widest)
 
 
-def _bridged(ends: tuple[Rows, Rows], bridges: int) -> tuple[list[Logit], float]:
-    """A critic for every two neighbours, and the JSD of those that differ most."""
-    path = [
-        quadratic(x.numpy()) for x in waymarks(torch.from_numpy(ends[0]), torch.from_numpy(ends[1]), bridges)
-    ]
-    steps = [fit_logistic(far, near) for near, far in pairwise(path)]
-    losses = [log_losses(step(far), step(near)) for step, near, far in zip(steps, path[:-1], path[1:])]
-    return steps, max(LOG_2 - float(l0.mean() + l1.mean()) / 2 for l0, l1 in losses)
+class _Path(NamedTuple):
+    """A critic for every two neighbours, of one degree; the JSD of the two that differ most; the smaller, the better."""
+
+    expand: Expand
+    steps: list[Logit]
+    widest: float
+    score: float
+
+
+def _bridged(ends: tuple[Rows, Rows], expand: Expand, bridges: int) -> _Path:
+    marks = [x.numpy() for x in waymarks(torch.from_numpy(ends[0]), torch.from_numpy(ends[1]), bridges)]
+    path = [expand(x) for x in marks]
+    steps = [fit_logistic(far, near, STRENGTH) for near, far in pairwise(path)]
+    losses = [log_losses(step(far), step(near)) for step, (near, far) in zip(steps, pairwise(path))]
+    score = sum(float(l0.sum() + l1.sum()) for l0, l1 in losses) + PENALTY / 2 * bridges * path[0].shape[1]
+    return _Path(expand, steps, max(LOG_2 - float(l0.mean() + l1.mean()) / 2 for l0, l1 in losses), score)
+
+
+def _squares(z: Rows) -> Rows:
+    return np.concatenate([z, z * z], axis=1)
+
+
+_DEGREES: tuple[Expand, ...] = (lambda z: z, _squares, quadratic)
+"""From shifted to stretched to rotated laws. A path has one degree: a weight that is noise is carried far beyond the rows
+that it was fitted to, and one that a single bridge hardly shows counts in the sum."""

@@ -205,11 +205,12 @@ def _column(sheets: Sequence[Sheet], name: str) -> Column:
             f"write it alike on both sides, or pass drop={name!r}",
         )
     found = [{value for value in _cells(sheet, name) if value is not None} for sheet in sheets]
-    labels, count = sorted(found[0] | found[1]), sum(map(len, sheets))
-    if len(labels) > MOST_CATEGORIES or len(labels) > max(20, count // 2):
+    labels = sorted(found[0] | found[1])
+    unrepeated = any(len(some) > max(20, len(sheet) // 2) for some, sheet in zip(found, sheets))
+    if len(labels) > MOST_CATEGORIES or unrepeated:
         raise DataError(
             f"column {name!r} looks like an identifier, not a category",
-            f"got {len(labels):,} distinct values in {count:,} rows",
+            f"got {len(labels):,} distinct values in {sum(map(len, sheets)):,} rows",
             f"pass drop={name!r}",
         )
     # a category has two values at least; a lone one is constant and soon left out

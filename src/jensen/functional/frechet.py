@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
@@ -55,7 +56,9 @@ def root(covariance: Tensor) -> Tensor:
     from torch.linalg import eigh
 
     values, vectors = eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt()
+    # rounding leaves 1e-16 where a direction has no variance, and its root would be 1e-8
+    noise = torch.finfo(values.dtype).eps * len(values) * values[-1]
+    return vectors * values.where(values > noise, 0).sqrt()
 
 
 def check_features(x: Tensor, y: Tensor, least: int = 2) -> tuple[Tensor, Tensor]:

@@ -61,9 +61,9 @@ def normaliser(logit: Tensor, *, level: float = 0.95) -> Quantity:
         raise UsageError(
             "e^logit is too large to be averaged", f"got a logit of {float(logit.max()):.4g}", "clip it"
         )
-    return Quantity(
-        value, Kind.ESTIMATE, "", interval=mean_interval(weights.numpy(), level), level=level, how=how
-    )
+    low, high = mean_interval(weights.numpy(), level)
+    ends = (min(low, value), max(high, value))  # equal weights: nothing but rounding lies between
+    return Quantity(value, Kind.ESTIMATE, "", interval=ends, level=level, how=how)
 
 
 def waymarks(x1: Tensor, x0: Tensor, bridges: int) -> list[Tensor]:
