@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jensen._version import __version__
 
 if TYPE_CHECKING:
-    from jensen import functional
+    from jensen import functional, metrics
     from jensen.auditing import audit
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
@@ -96,14 +96,15 @@ __all__ = [
     "fit",
     "functional",
     "load",
+    "metrics",
     "receptive_field",
     "rows",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "functional":
-        return import_module("jensen.functional")
+    if name in ("functional", "metrics"):
+        return import_module(f"jensen.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'jensen' has no attribute {name!r}")
     value = getattr(import_module(f"jensen.{_WHERE[name]}"), name)

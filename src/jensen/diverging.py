@@ -19,7 +19,7 @@ from jensen.data.pair import Pair, read_pair
 from jensen.discrepancy import Divergence
 from jensen.errors import Cannot, UsageError
 from jensen.quantity import Kind, Quantity
-from jensen.shifts import column_shifts, row_shifts, shuffle_losses
+from jensen.shifts import SIGNIFICANT, column_shifts, row_shifts, shuffle_losses
 from jensen.space import Space
 
 Array = NDArray[Any]
@@ -175,7 +175,7 @@ def _bridged(x0: Array, x1: Array, space: Space, found: Judgement, seed: int) ->
 def _doubts(x0: Array, x1: Array, found: Judgement) -> tuple[str, ...]:
     notes = []
     few = min(len(x0), len(x1))
-    if few < FEW_ROWS:
+    if few < FEW_ROWS and found.p_value > SIGNIFICANT:
         notes.append(f"{few} rows on the smaller side: only large differences show")
     counted = Counter(map(bytes, x0))
     shared = sum(bytes(row) in counted for row in x1)

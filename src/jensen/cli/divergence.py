@@ -82,12 +82,9 @@ def _numbers(found: Divergence) -> list[tuple[str, str]]:
         lines.append(("accuracy", f"{shown(found.accuracy)} of telling a new row's side; chance is 0.5"))
         others = ", ".join(f"{name} {value:.3f}" for name, value in found.chances.items())
         lines.append(("critic", f"{found.critic}, chosen on other rows (nats there: {others})"))
-        lines.append(
-            (
-                "checks",
-                f"normaliser {shown(found.normaliser)} of 1; train-held-out gap {found.gap.value:.3f} nats",
-            )
-        )
+        low, high = found.normaliser.interval or (1.0, 1.0)
+        checks = f"normaliser ~ {found.normaliser.value:.2f} [{low:.2f}, {high:.2f}], 1 if the ratio is right"
+        lines.append(("checks", f"{checks}; train-held-out gap {round(found.gap.value, 3) + 0.0:.3f} nats"))
     if found.kl is not None:
         lines.append(
             ("KL(b || a)", f"{shown(found.kl)}, an estimate over {found.kl.how['bridges']} bridges, no bound")
