@@ -70,7 +70,7 @@ def divergence(
     pair = read_pair(a, b, columns=_names(columns), drop=_names(drop), least=LEAST_ROWS, most=most, seed=seed)
     chosen, lens = None if critics is None else tuple(_names(critics)), _embedding(features)
     panel(pair.space, lens, chosen)  # what was asked for is there, before anything else is said
-    if Counter(map(bytes, pair.a)) == Counter(map(bytes, pair.b)):
+    if _marks(pair.a) == _marks(pair.b):
         return _nothing("both sides hold the same rows: nothing can tell them apart", pair)
     keep, notes = _varying(pair)
     if not len(keep):
@@ -108,6 +108,11 @@ def divergence(
         _provenance(pair, found, seed),
         ratio,
     )
+
+
+def _marks(x: Array) -> Counter[int]:
+    """How often each row occurs; a hash stands for it, since images are long."""
+    return Counter(hash(row.tobytes()) for row in x + 0.0)  # -0 is 0
 
 
 def _names(given: Sequence[str]) -> list[str]:
@@ -177,8 +182,8 @@ def _doubts(x0: Array, x1: Array, found: Judgement) -> tuple[str, ...]:
     few = min(len(x0), len(x1))
     if few < FEW_ROWS and found.p_value > SIGNIFICANT:
         notes.append(f"{few} rows on the smaller side: only large differences show")
-    counted = Counter(map(bytes, x0))
-    shared = sum(bytes(row) in counted for row in x1)
+    counted, others = _marks(x0), _marks(x1)
+    shared = sum(times for mark, times in others.items() if mark in counted)
     repeated = sum(times for times in counted.values() if times > 1) / len(x0)
     if shared / len(x1) > 3 * repeated + 0.01:  # more than coincidence, as between the rows of a themselves
         notes.append(f"{shared:,} rows of b also are rows of a: rows on both sides make the two look alike")
