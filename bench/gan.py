@@ -132,7 +132,10 @@ def ratio(repeats: int) -> dict[str, Any]:
 
 def neighbours(repeats: int) -> dict[str, Any]:
     """Precision, recall, density, coverage: fresh processes in turn, CPU seconds of the call and peak memory."""
-    sides = {side: [_measured(side) for _ in range(3)] for side in ("ours", "prdc")}
+    sides: dict[str, list[dict[str, Any]]] = {"ours": [], "prdc": []}
+    for _ in range(5):
+        for side, runs in sides.items():
+            runs.append(_measured(side))
     if not all(sides["prdc"]):
         return {"ours": sides["ours"], "prdc": "not installed"}
     cpu = {side: float(np.median([run["cpu"] for run in runs])) for side, runs in sides.items()}
