@@ -24,6 +24,7 @@ def log_density(log_f0: Tensor, logit: Tensor) -> Tensor:
 
     Raises UsageError where the two are not of the same rows.
 
+    >>> import torch
     >>> log_density(torch.tensor([-1.0, -2.0]), torch.tensor([0.5, 0.0]))
     tensor([-0.5000, -2.0000])
     """
@@ -43,6 +44,7 @@ def normaliser(logit: Tensor, *, level: float = 0.95) -> Quantity:
     `how` has the effective sample size (sum e^l)^2 / sum e^2l and k-hat of the weights: the interval is Student's t, and
     too narrow where k-hat is above 0.5, that is where f1 has mass that f0 hardly visits.
 
+    >>> import torch
     >>> x = torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> normaliser(x - 0.5)  # N(1, 1) over N(0, 1)
     ~ 0.977 [0.939, 1.015]
@@ -72,6 +74,7 @@ def waymarks(x1: Tensor, x0: Tensor, bridges: int) -> list[Tensor]:
     x_k = sqrt(1 - a_k^2) x1 + a_k x0 with a_k = sin(k pi / (2 bridges)). Neighbouring sets overlap, so that a critic can
     tell by how much they differ; the sum of the log ratios of neighbours is that of the ends.
 
+    >>> import torch
     >>> [float(x) for x in waymarks(torch.ones(1, 1), torch.zeros(1, 1), 2)]
     [1.0, 0.7071067690849304, 0.0]
     """
