@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from jensen._version import __version__
 
 if TYPE_CHECKING:
-    from jensen import functional
+    from jensen import functional, metrics
     from jensen.auditing import audit
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
     from jensen.data import Rows, rows
     from jensen.density import Density, pose
+    from jensen.discrepancy import Divergence
+    from jensen.diverging import divergence
     from jensen.errors import (
         Cannot,
         DataError,
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from jensen.fitted import Fitted, load
     from jensen.fitting import fit
     from jensen.functional.receptive import receptive_field
-    from jensen.log_z import LogZ, log_z
     from jensen.model import Can, Model
+    from jensen.normaliser import LogZ, log_z
     from jensen.plan import Plan
     from jensen.quantity import Kind, Quantity, Scores
     from jensen.space import Column, Space
@@ -43,8 +45,8 @@ _WHERE = {
     "Completion": "completing",
     "Density": "density",
     "pose": "density",
-    "LogZ": "log_z",
-    "log_z": "log_z",
+    "LogZ": "normaliser",
+    "log_z": "normaliser",
     "rows": "data",
     "Rows": "data",
     "Cannot": "errors",
@@ -55,6 +57,8 @@ _WHERE = {
     "JensenWarning": "errors",
     "SpaceError": "errors",
     "UsageError": "errors",
+    "Divergence": "discrepancy",
+    "divergence": "diverging",
     "fit": "fitting",
     "Fitted": "fitted",
     "load": "fitted",
@@ -78,6 +82,7 @@ __all__ = [
     "DataError",
     "Density",
     "Diverged",
+    "Divergence",
     "Fitted",
     "Incomparable",
     "JensenError",
@@ -95,10 +100,12 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "divergence",
     "fit",
     "functional",
     "load",
     "log_z",
+    "metrics",
     "pose",
     "receptive_field",
     "rows",
@@ -106,8 +113,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "functional":
-        return import_module("jensen.functional")
+    if name in ("functional", "metrics"):
+        return import_module(f"jensen.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'jensen' has no attribute {name!r}")
     value = getattr(import_module(f"jensen.{_WHERE[name]}"), name)

@@ -18,9 +18,9 @@ from jensen.density import Density
 from jensen.errors import DataError, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
-from jensen.log_z import log_z
 from jensen.model import Can, Model
 from jensen.models import CATALOGUE, catalogue_name, model_class
+from jensen.normaliser import log_z
 from jensen.objective import Objective
 from jensen.objectives import objective_for
 from jensen.plan import Plan

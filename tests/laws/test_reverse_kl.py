@@ -14,8 +14,8 @@ from jensen.data.targets import target
 from jensen.density import pose
 from jensen.errors import DataError, JensenError, SpaceError, UsageError
 from jensen.functional.explore import annealed_chains, local_t
-from jensen.log_z import log_z
 from jensen.model import Model
+from jensen.normaliser import log_z
 from jensen.objectives import describe_objective, parse_objective
 from jensen.objectives.reverse_kl import ReverseKL
 from jensen.space import Space

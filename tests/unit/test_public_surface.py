@@ -14,11 +14,13 @@ def run(code: str) -> str:
     return out.stdout
 
 
-@pytest.mark.parametrize("first", ["fit", "compare", "audit", "load", "rows", "receptive_field"])
+@pytest.mark.parametrize(
+    "first", ["fit", "compare", "audit", "divergence", "load", "rows", "receptive_field"]
+)
 def test_functions_stay_functions_whichever_is_used_first(first: str) -> None:
     # a module of the same name, imported behind the scenes, would take the function's place
-    code = f"import jensen; jensen.{first}; import jensen.comparison, jensen.fitting, jensen.auditing\n"
-    code += "assert all(callable(getattr(jensen, n)) for n in ('fit','compare','audit','load','rows','receptive_field'))"
+    code = f"import jensen; jensen.{first}; import jensen.comparison, jensen.fitting, jensen.auditing, jensen.diverging\n"
+    code += "assert all(callable(getattr(jensen, n)) for n in ('fit','compare','audit','divergence','load','rows','receptive_field'))"
     run(code)
 
 

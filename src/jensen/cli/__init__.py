@@ -23,13 +23,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "complete": ("jensen.cli.complete", "Draw the missing part of rows, given the rest."),
     "score": ("jensen.cli.score", "Log-likelihood of rows under a run."),
     "compare": ("jensen.cli.compare", "Several models on the same held-out rows, and what that proves."),
+    "divergence": ("jensen.cli.divergence", "Are two sets of rows from one law? How far apart, and where."),
     "audit": ("jensen.cli.audit", "Is a model what it claims to be? A run, or any torch module of yours."),
     "models": ("jensen.cli.models", "The models there are, what they take and what they can do."),
 }
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Fit and use": ("fit", "sample", "complete", "score"),
-    "Judge": ("compare", "audit"),
+    "Judge": ("compare", "divergence", "audit"),
     "Look up": ("models",),
 }
 

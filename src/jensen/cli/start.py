@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,3 +27,14 @@ def settle_threads(threads: int | None, space: Space) -> None:
 
     if threads is None and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(thread_count(space))
+
+
+@contextmanager
+def settle_divergence(threads: int | None) -> Iterator[None]:
+    """Threads for critics, which are small: one, unless --threads or OMP_NUM_THREADS asked for another number."""
+    from threadpoolctl import threadpool_limits
+
+    count = threads or int(os.environ.get("OMP_NUM_THREADS", "1").split(",")[0])
+    start_torch(count)
+    with threadpool_limits(count):
+        yield

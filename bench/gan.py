@@ -1,0 +1,225 @@
+"""Divergence from a critic on laws whose divergence is known, and the metrics of samples against peers.
+
+f1 = N(0, I) everywhere. f0: N(1, 0.7^2) in one dimension (JSD 0.16082 by quadrature); in ten, five means of 0.5 and five
+standard deviations of 0.7 (0.2378); a shift by 8 in all (KL of 32 nats); f1 itself (0). The panel is the default one.
+
+    python bench/gan.py                         all of it: about 40 minutes on one core
+    python bench/gan.py --only far ratio        some parts
+    python bench/gan.py --only prdc             needs `pip install prdc` for the peer
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+
+from jensen.critics.judgement import Judgement, judge
+from jensen.critics.telescope import telescope
+from jensen.functional.ratio import log_density
+from jensen.metrics.coverage import prdc
+from jensen.space import Space
+
+FIVE = np.repeat([1.0, 0.0], 5)
+LAWS: dict[str, tuple[np.ndarray, np.ndarray, float, int]] = {
+    "1-D": (np.array([1.0]), np.array([0.7]), 0.16082, 6000),
+    "10-D": (0.5 * FIVE, 1 - 0.3 * FIVE[::-1], 0.2378, 4000),
+    "null": (np.zeros(10), np.ones(10), 0.0, 4000),
+    "far": (np.full(10, math.sqrt(6.4)), np.ones(10), 0.69305, 4000),
+}
+"""Means and standard deviations of f0, the JSD, rows a side."""
+FAR_KL = 32.0
+LEAST_BOUND = {"1-D": 0.150, "10-D": 0.225}
+PRDC_ROWS, PRDC_FEATURES, K = 10_000, 512, 5
+
+
+def draw(name: str, seed: int, n: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of f0 and of f1."""
+    mean, sd, _, rows = LAWS[name]
+    rng = np.random.default_rng([seed, 101])
+    size = (n or rows, len(mean))
+    return mean + sd * rng.normal(size=size), rng.normal(size=size)
+
+
+def log_f(x: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Log density (n,) of a Gaussian with independent columns."""
+    return -(((x - mean) / sd) ** 2 / 2 + np.log(sd) + math.log(2 * math.pi) / 2).sum(1)
+
+
+def judged(name: str, seed: int) -> Judgement:
+    x0, x1 = draw(name, seed)
+    return judge(x0, x1, Space.real(x0.shape[1]), seed=seed, permutations=999)
+
+
+def allowed(repeats: int) -> float:
+    """5 % and two standard errors of as many repeats."""
+    return 0.05 + 2 * math.sqrt(0.05 * 0.95 / repeats)
+
+
+def bound(repeats: int) -> dict[str, Any]:
+    """The bound and its limit on the two pairs: how near, and how often above the truth."""
+    found = {}
+    for name, least in LEAST_BOUND.items():
+        truth = LAWS[name][2]
+        runs = [judged(name, seed) for seed in range(repeats)]
+        values = np.array([run.jsd.value for run in runs])
+        limits = np.array([run.limit for run in runs])
+        found[name] = {
+            "truth": truth,
+            "bound, mean": values.mean(),
+            "its spread between runs": values.std(),
+            "goal, at least": least,
+            "limit, mean": limits.mean(),
+            "limit above the truth": (limits > truth).mean(),
+            "allowed": allowed(repeats),
+            "chosen": _counts([run.critic.name for run in runs]),
+            "normaliser, mean": np.mean([run.normaliser.value for run in runs]),
+        }
+    return found
+
+
+def null(repeats: int) -> dict[str, Any]:
+    """One law on both sides: how often it is rejected."""
+    runs = [judged("null", seed) for seed in range(repeats)]
+    p = np.array([run.p_value for run in runs])
+    return {
+        "rejected at 5 %": (p <= 0.05).mean(),
+        "limit above 0": np.mean([run.limit > 0 for run in runs]),
+        "allowed": allowed(repeats),
+        "bound, mean": np.mean([run.jsd.value for run in runs]),
+    }
+
+
+def far(repeats: int) -> dict[str, Any]:
+    """32 nats apart: flagged, and the telescoped KL over the truth."""
+    space, flagged, ratios = Space.real(10), [], []
+    for seed in range(min(repeats, 20)):
+        x0, x1 = draw("far", seed)
+        run = judge(x0, x1, space, seed=seed, permutations=999)
+        k0, k1 = (np.concatenate([part.train, part.choose]) for part in run.parts)
+        flagged.append(run.saturated)
+        ratios.append(telescope(x0[k0], x1[k1], space, seed).kl(x1[run.parts[1].report]).value / FAR_KL)
+    return {
+        "flagged": np.mean(flagged),
+        "telescoped KL over the truth": f"{np.mean(ratios):.3f}, runs from {min(ratios):.3f} to {max(ratios):.3f}",
+        "runs within 10 %": np.mean([abs(ratio - 1) < 0.1 for ratio in ratios]),
+    }
+
+
+def ratio(repeats: int) -> dict[str, Any]:
+    """Mean error of log f1 = log f0 + logit on fresh rows of f1, 10-D pair."""
+    mean, sd, _, _ = LAWS["10-D"]
+    errors = []
+    for seed in range(min(repeats, 10)):
+        fresh = draw("10-D", 10_000 + seed)[1]
+        logit = torch.from_numpy(judged("10-D", seed).critic(fresh))
+        estimated = log_density(torch.from_numpy(log_f(fresh, mean, sd)), logit).numpy()
+        errors.append(np.abs(estimated - log_f(fresh, np.zeros(10), np.ones(10))).mean())
+    return {"mean error, nats": np.mean(errors), "largest of the runs": max(errors), "goal, below": 0.45}
+
+
+def neighbours(repeats: int) -> dict[str, Any]:
+    """Precision, recall, density, coverage: fresh processes in turn, CPU seconds of the call and peak memory."""
+    sides: dict[str, list[dict[str, Any]]] = {"ours": [], "prdc": []}
+    for _ in range(5):
+        for side, runs in sides.items():
+            runs.append(_measured(side))
+    if not all(sides["prdc"]):
+        return {"ours": sides["ours"], "prdc": "not installed"}
+    cpu = {side: float(np.median([run["cpu"] for run in runs])) for side, runs in sides.items()}
+    peak = {side: float(np.median([run["peak_mb"] for run in runs])) for side, runs in sides.items()}
+    values = [runs[0]["values"] for runs in sides.values()]
+    return {
+        "CPU seconds": cpu,
+        "prdc's CPU over ours": cpu["prdc"] / cpu["ours"],
+        "peak MB of the process": peak,
+        "our peak over prdc's": peak["ours"] / peak["prdc"],
+        "largest difference": float(np.abs(np.subtract(*values)).max()),
+    }
+
+
+def _measured(side: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, __file__, "--child", side], capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+
+
+def child(side: str) -> None:
+    """One side in a process of its own, so that its peak is its own."""
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(2, PRDC_ROWS, PRDC_FEATURES))
+    fake *= 1.02
+    if side == "prdc":
+        from prdc import compute_prdc
+
+        began = time.process_time()
+        found = compute_prdc(real, fake, K)
+        values = [float(found[name]) for name in ("precision", "recall", "density", "coverage")]
+    else:
+        began = time.process_time()
+        values = [one.value for one in prdc(real, fake, k=K)]
+    cpu = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(json.dumps({"cpu": cpu, "peak_mb": peak, "values": values}))
+
+
+def _counts(names: list[str]) -> dict[str, int]:
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "far": far,
+    "ratio": ratio,
+    "prdc": neighbours,
+    "bound": bound,
+    "null": null,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--child", choices=["ours", "prdc"], help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    if asked.child:
+        child(asked.child)
+        return
+    for name in asked.only:
+        found = PARTS[name](asked.repeats)
+        if asked.json:
+            print(json.dumps({"part": name, "repeats": asked.repeats, **found}, default=float), flush=True)
+        else:
+            print(f"{name}", flush=True)
+            for key, value in _flat(found):
+                print(f"  {key:<42} {value}", flush=True)
+
+
+def _flat(found: dict[str, Any], before: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for key, value in found.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{before}{key}: ")
+        else:
+            rows.append((before + key, f"{value:.4f}" if isinstance(value, float) else str(value)))
+    return rows
+
+
+if __name__ == "__main__":
+    main()
