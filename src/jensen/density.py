@@ -88,7 +88,7 @@ def pose(
     """The density of a name in `jensen.data.targets`, a Target, or a callable log density of `dim` coordinates.
 
     `support`: (low, high), numbers or one a coordinate, where the density is positive; a model then fits numbers that
-    run over all of R. `location`, `scale`: where to start, in those numbers; None: of the centred Gaussians with one
+    run over all of R; a Target may bring its own. `location`, `scale`: where to start, in those numbers; None: of the centred Gaussians with one
     scale, the one nearest to the density in reverse KL. Raises UsageError for a missing dimension, DataError for a log
     density of the wrong shape, not finite, or without gradient, SpaceError for a support that does not hold it.
     """
@@ -107,6 +107,7 @@ def pose(
     if dim is None or isinstance(dim, bool) or int(dim) != dim or dim < 1:
         raise UsageError("a density has 1 or more coordinates", f"got dim={dim}", "pass dim=2, say")
     space = Space.real(int(dim))
+    support = known.ends if support is None and known is not None else support
     inner = None if support is None else Support(space, *(_ends(end, space.dims) for end in support))
     name = known.name if known is not None else getattr(what, "__name__", "density")
     try:

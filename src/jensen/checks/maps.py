@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jensen.checks.fixed import context_columns
 from jensen.checks.subject import can, device_of, float_type, some_rows
-from jensen.model import Can
+from jensen.model import Can, Model
 from jensen.space import Space
 
 Columns = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -32,8 +32,12 @@ class Part(NamedTuple):
 
 
 def has(module: Any, way: str) -> bool:
-    """Whether a module encodes, or decodes."""
-    return callable(getattr(module, way, None))
+    """Whether a module maps rows to base points by `encode`, or back by `decode`.
+
+    The encoder of a model with latents gives a law of z, not a point.
+    """
+    latent = isinstance(module, Model) and Can.LOG_WEIGHTS in module.can
+    return not latent and callable(getattr(module, way, None))
 
 
 def parts(module: Any, n: int) -> list[Part]:

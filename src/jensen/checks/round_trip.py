@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.checks.fixed import both_ways
+from jensen.checks.maps import has
 from jensen.checks.subject import float_type, precise, some_rows
 from jensen.checks.verdict import Verdict
 from jensen.space import Space
@@ -22,7 +23,7 @@ a wrong inverse is off by the size of the data."""
 def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
     module, space, _ = both_ways(module, space)
-    if not callable(getattr(module, "encode", None)) or not callable(getattr(module, "decode", None)):
+    if not has(module, "encode") or not has(module, "decode"):
         return "the module has no encode and decode"
     return "" if space is not None else "the space of the rows is not known"
 

@@ -1,13 +1,13 @@
 """U2, U3 and U4 of Rezende and Mohamed 2015, table 1: waves along z1, cut to |z1| <= 4.
 
 On the whole plane they have no integral: nothing bounds z1, and a reverse KL on them has no optimum. Here their density
-is 0 beyond |z1| = 4 (-inf, gradient 0): start a flow inside, or map z1 into the interval.
+is 0 beyond |z1| = 4 (-inf, gradient 0): `ends` say so, and a fit maps z1 into the interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log, pi, sqrt
+from math import inf, log, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -90,4 +90,5 @@ def _waves(
         mean=(0.0, moments[0]),
         variance=(EDGE**2 / 3, moments[1]),
         support="|z1| <= 4",
+        ends=((-4.0, -inf), (4.0, inf)),
     )

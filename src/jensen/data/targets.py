@@ -43,7 +43,8 @@ class Target:
     `log_z`: the log of its integral; `log_z_from` says how that is known and `log_z_error` bounds what is not.
     `sample`: (n, generator) -> (n, dim) in float64, exact and independent; None where there is no exact sampler.
     `mean`, `variance`: of each coordinate, or None where unknown.
-    `support`: where the density is positive; outside, log_density is -inf with gradient 0. Empty: everywhere.
+    `support`: where the density is positive; outside, log_density is -inf with gradient 0. Empty: everywhere. `ends`: the
+    same as (low, high) of every coordinate, where it is a box.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Target:
     mean: tuple[float, ...] | None = None
     variance: tuple[float, ...] | None = None
     support: str = ""
+    ends: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """The unnormalised log density (n,) of rows x (n, dim). Raises SpaceError for another shape."""

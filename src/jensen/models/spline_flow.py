@@ -81,7 +81,7 @@ class SplineFlow(Flow):
         shares = self.tails(x, c)
         first, worst = float(shares[0]), float(shares.max())
         text = (
-            f"{100 * first:.2g} % of training values lie beyond the bound of the first spline, {100 * worst:.2g} % beyond "
+            f"{100 * first:.2g} % of the values lie beyond the bound of the first spline, {100 * worst:.2g} % beyond "
             f"the worst one's: there the map is the identity"
         )
         if worst <= MANY:
