@@ -26,7 +26,7 @@ def test_few_values_beyond_the_bound_are_noted_and_many_are_warned_of() -> None:
         warnings.simplefilter("error")
         quiet = jensen.fit("spline-flow", clipped(), **SMALL)
     assert [(note["name"], note["doubtful"]) for note in quiet.record["notes"]] == [("tails", False)]
-    assert quiet.record["notes"][0]["text"].startswith("0 % of training values")
+    assert quiet.record["notes"][0]["text"].startswith("0 % of the values")
     with pytest.warns(jensen.JensenWarning, match="Raise bound"):
         loud = jensen.fit("spline-flow", clipped(), bound=0.5, **SMALL)
     # of a normal variable, clipped beyond 2, 62 % lies beyond half a deviation
