@@ -42,7 +42,7 @@ def inverse(y: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
     tensor([2.])
     """
     logit, shift = _two(y, parameters)
-    log_slope = -bounded(logit)
+    log_slope = bounded(-logit)
     return (y - shift) * log_slope.exp(), log_slope
 
 

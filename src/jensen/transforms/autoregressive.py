@@ -72,7 +72,7 @@ class AutoregressiveMap(Transform):
         """
         d, n = z.shape
         *hidden, (weight, bias) = self.network.stacked(c)
-        x, log_det = torch.empty_like(z), z.new_zeros(n)
+        x, slopes = torch.empty_like(z), []
         # units are sorted by degree: those that see the first i features alone are the first starts[l][i] of a layer
         starts = [torch.searchsorted(one, torch.arange(d + 1)).tolist() for one in self.degrees]
         known = [x, *(z.new_empty(start[-1], n) for start in starts)]
@@ -82,18 +82,18 @@ class AutoregressiveMap(Transform):
             for sizes in [[b - a for a, b in pairwise(start)]]
         ]
         weights, biases = (one.view(-1, d, one.shape[1]).unbind(1) for one in (weight, bias))
-        for i, (of_z, of_x) in enumerate(zip(z.split(1), x.split(1))):
+        for i, (of_z, of_x) in enumerate(zip(z, x)):
             seen = starts[-1][i] if starts else i
             found = torch.addmm(biases[i], weights[i][:, :seen], known[-1][:seen])
-            value, log_slope = self.each.inverse(of_z, found.unsqueeze(1))
+            value, log_slope = self.each.inverse(of_z, found)
             of_x.copy_(value)
-            log_det += log_slope[0]
+            slopes.append(log_slope)
             before, seen = x, i + 1
             for (weight, bias, units, sizes, start), mine in zip(fresh, known[1:]):
                 if sizes[i]:
                     torch.addmm(bias[i], weight[i][:, :seen], before[:seen], out=units[i]).relu_()
                 before, seen = mine, start[i + 1]
-        return x, log_det
+        return x, torch.stack(slopes).sum(0)
 
 
 def _sorted(masks: MadeMasks) -> MadeMasks:
