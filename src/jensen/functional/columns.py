@@ -22,10 +22,9 @@ def network(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> T
 
     Gradients to any order (the second and later through the plain version).
 
-    >>> network(torch.tensor([[1.0, -1.0]]), [torch.ones(2, 1), torch.ones(1, 2)], [torch.zeros(2, 1)] * 2)[
-    ...     :1
-    ... ]
-    tensor([[2., 0.]])
+    >>> weights, biases = [torch.ones(2, 1), torch.ones(1, 2)], [torch.zeros(2, 1), torch.ones(1, 1)]
+    >>> network(torch.tensor([[1.0, -1.0]]), weights, biases)
+    tensor([[3., 1.]])
     """
     if torch.compiler.is_compiling() or _TRANSFORMS() or torch.is_autocast_enabled(x.device.type):
         return _plain(x, weights, biases)
