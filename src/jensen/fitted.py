@@ -23,7 +23,7 @@ from jensen.completing import Completion, complete
 from jensen.context import ContextCodec, contexts_to_sample, rows_alone, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
-from jensen.model import Can, Model, abilities
+from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name, model_class
 from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, on_device, place
@@ -214,7 +214,8 @@ class Fitted:
         with torch.no_grad():
             for start in range(0, len(source), batch):
                 z, _ = self.codec.encode(as_tensor(source[start : start + batch]), generator)
-                parts.append(self.model.embed(on_device(z, device, dtype)).cpu().numpy())
+                h = one_vector_a_row(self.model.embed(on_device(z, device, dtype)), len(z))
+                parts.append(h.cpu().numpy())
         return np.concatenate(parts)
 
     def to(self, device: str) -> Fitted:

@@ -180,14 +180,19 @@ class _Task:
 
     def _monitor(self) -> Quantity:
         """What the objective itself says of encoded validation rows."""
+        found: Quantity = self.objective.monitor(self.model, *self._encoded_valid(), self.seed)  # type: ignore[union-attr]
+        return found
+
+    def _health(self) -> dict[str, Quantity]:
+        """What the objective has to say in the end, of encoded validation rows, beside what it monitors."""
+        health = getattr(self.objective, "health", None)
+        return {} if health is None else health(self.model, *self._encoded_valid(), self.seed)
+
+    def _encoded_valid(self) -> tuple[Tensor, Tensor | None]:
         rows, c = self._valid_rows()
         device, dtype = place(self.model)
         z, _ = self.codec.encode(as_tensor(rows), torch.Generator().manual_seed(self.seed))
-        c = None if c is None else on_device(c, device, dtype)
-        found: Quantity = self.objective.monitor(  # type: ignore[union-attr]
-            self.model, on_device(z, device, dtype), c, self.seed
-        )
-        return found
+        return on_device(z, device, dtype), None if c is None else on_device(c, device, dtype)
 
     def _valid_rows(self) -> tuple[NDArray[Any], Tensor | None]:
         """The validation rows that are looked at during training, and their encoded contexts."""
@@ -240,6 +245,7 @@ class _Task:
                 "best_step": run.best_step,
                 "rows_per_second": run.rows_per_second,
             },
+            "health": {name: number.to_dict() for name, number in self._health().items()},
             "parameters": sum(t.numel() for t in self.model.state_dict().values() if t.is_floating_point()),
             "started": started.isoformat(timespec="seconds"),
             "device": str(place(self.model)[0]),

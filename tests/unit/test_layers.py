@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
-    [{"space", "binarisation", "functional", "nn", "sampling"}],
+    [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms"}],
     [{"codec", "context", "data", "model", "objective", "autoregressive", "flow"}],
     [{"models"}, {"objectives"}],

@@ -35,7 +35,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, *, tile: int | None = None
 
     >>> views = torch.eye(4)
     >>> round(float(nt_xent(views, views, 0.5)), 4)  # log(1 + 6 exp(-2))
-    0.5943
+    0.5944
     """
     _check(a, b, temperature)
     if tile is None:
@@ -46,11 +46,22 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, *, tile: int | None = None
     return loss
 
 
+@torch.no_grad()
+def view_losses(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """The loss (2n,) of every view, of which `nt_xent` is the mean; without gradient.
+
+    The two losses of a row stand n apart.
+    """
+    _check(a, b, temperature)
+    sims = _Similarities(unit_rows(torch.cat([a, b])), float(temperature), _tile(a.device))
+    return sims.losses(sims.partners())
+
+
 def chance_level(n: int) -> float:
     """The loss log(2n - 1), nats, of a guess among the other views of n pairs: where all similarities are equal.
 
     >>> round(chance_level(512), 3)
-    6.931
+    6.93
     """
     return math.log(2 * n - 1)
 
@@ -84,8 +95,7 @@ class _Streamed(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, temperature: float, tile: int) -> Tensor:
         sims = _Similarities(z, temperature, tile)
         partner = sims.partners()
-        others = sims.log_sums()
-        loss = softplus(others - partner, threshold=STRAIGHT)
+        loss = sims.losses(partner)
         ctx.save_for_backward(z, partner, loss)
         ctx.options = temperature, tile
         return loss.mean()
@@ -118,6 +128,10 @@ class _Similarities:
         """S_ip (2n,)."""
         first, second = self.z.chunk(2)
         return ((first * second).sum(1) * self.inverse).repeat(2)
+
+    def losses(self, partner: Tensor) -> Tensor:
+        """l_i (2n,)."""
+        return softplus(self.log_sums() - partner, threshold=STRAIGHT)
 
     def log_sums(self) -> Tensor:
         """log sum over j not in {i, p} of exp(S_ij), (2n,)."""

@@ -19,6 +19,7 @@ CATALOGUE: dict[str, str] = {
     "maf": "jensen.models.maf:MAF",
     "planar-flow": "jensen.models.planar_flow:PlanarFlow",
     "spline-flow": "jensen.models.spline_flow:SplineFlow",
+    "encoder": "jensen.models.encoder:Encoder",
 }
 
 

@@ -11,9 +11,12 @@ from jensen.errors import Cannot, UsageError, nearest
 from jensen.model import Can, Model
 from jensen.objective import Objective
 
-OBJECTIVES: dict[str, str] = {"likelihood": "jensen.objectives.likelihood:Likelihood"}
+OBJECTIVES: dict[str, str] = {
+    "likelihood": "jensen.objectives.likelihood:Likelihood",
+    "contrastive": "jensen.objectives.contrastive:Contrastive",
+}
 
-DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"),)
+DEFAULTS: tuple[tuple[Can, str], ...] = ((Can.LOG_PROB, "likelihood"), (Can.EMBED, "contrastive"))
 """The first objective whose abilities a model has is its default."""
 
 
@@ -93,4 +96,9 @@ def _value(text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=_name)
+
+
+def _name(value: Any) -> str:
+    """A callable among the options: a dataclass says what it does, anything else what it is called."""
+    return repr(value) if is_dataclass(value) else getattr(value, "__qualname__", type(value).__qualname__)
