@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jensen._version import __version__
 
 if TYPE_CHECKING:
-    from jensen import functional
+    from jensen import adapt, functional
     from jensen.auditing import audit
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jensen.functional.receptive import receptive_field
     from jensen.model import Can, Model
     from jensen.plan import Plan
+    from jensen.probing import Probe, probe
     from jensen.quantity import Kind, Quantity, Scores
     from jensen.space import Column, Space
 
@@ -56,6 +57,8 @@ _WHERE = {
     "Can": "model",
     "Model": "model",
     "Plan": "plan",
+    "probe": "probing",
+    "Probe": "probing",
     "Kind": "quantity",
     "Quantity": "quantity",
     "Scores": "quantity",
@@ -78,6 +81,7 @@ __all__ = [
     "Kind",
     "Model",
     "Plan",
+    "Probe",
     "Quantity",
     "Rows",
     "Scores",
@@ -85,19 +89,21 @@ __all__ = [
     "SpaceError",
     "UsageError",
     "__version__",
+    "adapt",
     "audit",
     "compare",
     "fit",
     "functional",
     "load",
+    "probe",
     "receptive_field",
     "rows",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "functional":
-        return import_module("jensen.functional")
+    if name in ("adapt", "functional"):
+        return import_module(f"jensen.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'jensen' has no attribute {name!r}")
     value = getattr(import_module(f"jensen.{_WHERE[name]}"), name)

@@ -204,13 +204,17 @@ class Fitted:
         )
 
     def embed(self, rows: Any) -> NDArray[Any]:
-        """Features (n, d) of rows. Raises Cannot when the model does not embed."""
+        """Features (n, d) of rows, in eval mode. Raises Cannot when the model does not embed.
+
+        `rows`: anything `jensen.rows` reads, in the space the model was fitted in; of Rows the held-out part.
+        """
         if Can.EMBED not in self.can:
             raise self.model.cannot(Can.EMBED)
         source, batch = rows_alone(self.context_codec, rows, self.space), 512
         device, dtype = place(self.model)
         generator = torch.Generator().manual_seed(0)
         parts = []
+        self.model.eval()
         with torch.no_grad():
             for start in range(0, len(source), batch):
                 z, _ = self.codec.encode(as_tensor(source[start : start + batch]), generator)

@@ -161,7 +161,9 @@ def one_vector_a_row(features: Any, n: int) -> Tensor:
         raise UsageError(
             "an encoder gives one vector of floats a row, (n, features)",
             f"got shape {tuple(features.shape)} {features.dtype} for {n} rows",
-            "pool its maps: x.mean((2, 3)), or global_pool='avg' in timm" if maps else "flatten all but the rows",
+            "pool its maps: x.mean((2, 3)), or global_pool='avg' in timm"
+            if maps
+            else "flatten all but the rows",
         )
     return features
 

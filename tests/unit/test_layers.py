@@ -27,7 +27,7 @@ LAYERS: list[list[set[str]]] = [
         {"checks"},
     ],
     [{"fitted", "fitting", "conditioning", "card", "completing"}],
-    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course"}],
+    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course", "probing"}],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""

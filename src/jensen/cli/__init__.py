@@ -22,13 +22,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "sample": ("jensen.cli.sample", "Draw rows from a run."),
     "complete": ("jensen.cli.complete", "Draw the missing part of rows, given the rest."),
     "score": ("jensen.cli.score", "Log-likelihood of rows under a run."),
+    "embed": ("jensen.cli.embed", "Features of rows, their neighbours, and what they know of labels."),
     "compare": ("jensen.cli.compare", "Several models on the same held-out rows, and what that proves."),
     "audit": ("jensen.cli.audit", "Is a model what it claims to be? A run, or any torch module of yours."),
     "models": ("jensen.cli.models", "The models there are, what they take and what they can do."),
 }
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Fit and use": ("fit", "sample", "complete", "score"),
+    "Fit and use": ("fit", "sample", "complete", "score", "embed"),
     "Judge": ("compare", "audit"),
     "Look up": ("models",),
 }

@@ -13,6 +13,7 @@ from jensen.cli.output import (
     base_name,
     describe,
     emit,
+    health_lines,
     nothing_halved,
     pairs,
     refuse_taken_folder,
@@ -165,8 +166,13 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
     )
     if run["best_step"] is not None and run["best_step"] != run["steps"]:
         how += f"; kept: step {run['best_step']:,}, the best validation"
-    click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, held-out rows")
-    lines = [("score", str(scores))] if isinstance(scores, Cannot) else score_lines(scores)
+    health = fitted.record["health"]
+    part = "validation" if health else "held-out"
+    click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, {part} rows")
+    if health:
+        lines = health_lines(health)
+    else:
+        lines = [("score", str(scores))] if isinstance(scores, Cannot) else score_lines(scores)
     lines += [
         ("fit", how),
         ("size", f"{fitted.record['parameters']:,} parameters"),
@@ -177,4 +183,6 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
         lines.append(
             ("next", f"jensen sample {folder} -n 16{given}{' --out samples' if data.space.is_image else ''}")
         )
+    elif Can.EMBED in fitted.can:
+        lines.append(("next", f"jensen embed {folder} ROWS --out features.parquet --probe LABEL"))
     pairs(lines)

@@ -62,12 +62,18 @@ def small_net(channels: int, side: int, width: int, features: int) -> nn.Sequent
         sizes.append(-(-sizes[-1] // 2))
     widths = [min(width << i, features) for i in range(len(sizes) - 1)] + [features]
     blocks = [Halving(before, after) for before, after in pairwise(widths)]
-    return nn.Sequential(stem, nn.BatchNorm2d(width), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(
+        stem, nn.BatchNorm2d(width), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
 
 
 def resnet18(channels: int, width: int = 64) -> nn.Sequential:
     """ResNet-18 in the form for CIFAR: a 3x3 stem of stride 1 and no max-pool; 8 x width features."""
-    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, width, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    ]
     before = width
     for i in range(4):
         after = width << i

@@ -30,7 +30,7 @@ class ContrastiveLoss(Turn):
     In a process group the views of all processes are gathered with their gradient. With `chunk` the rows go through the
     encoder in chunks, twice: once without keeping anything, and once more when the gradient of each chunk's z is known
     (GradCache; Gao, Zhang, Han, Callan 2021). The gradient is that of the whole batch, in the memory of a chunk; batch
-    normalisation sees chunks.
+    normalisation in the encoder sees chunks.
     """
 
     def __init__(self, model: Model, options: Contrastive) -> None:
@@ -52,28 +52,23 @@ class ContrastiveLoss(Turn):
         if not self.looked:
             _refuse_equal(first, second, self.views)
             self.looked = True
-        a, b = self._project(torch.cat([first, second])).chunk(2)
+        a, b = self.head(self._encoded(torch.cat([first, second]))).chunk(2)
         return nt_xent(gathered(a), gathered(b), self.options.temperature)
 
-    def _project(self, rows: Tensor) -> Tensor:
+    def _encoded(self, rows: Tensor) -> Tensor:
+        """h (n, features)."""
         chunk = self.options.chunk
         if chunk is None or chunk >= len(rows):
-            return self.represent(rows)[1]
-        from torch.utils.checkpoint import checkpoint
+            return self.model.embed(rows)
+        from torch.utils.checkpoint import checkpoint  # it imports torch's compiler
 
-        contexts = lambda: (nullcontext(), _statistics_kept(self))  # noqa: E731
-        parts = [
-            checkpoint(self._z, part, use_reentrant=False, context_fn=contexts) for part in rows.split(chunk)
-        ]
-        return torch.cat(parts)
+        def contexts() -> tuple[Any, Any]:
+            return nullcontext(), _statistics_kept(self.model)
 
-    def _z(self, rows: Tensor) -> Tensor:
-        return self.represent(rows)[1]
-
-    def represent(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """h (n, features) and z (n, width) of views."""
-        h = one_vector_a_row(self.model.embed(rows), len(rows))
-        return h, self.head(h)
+        parts = rows.split(chunk)
+        return torch.cat(
+            [checkpoint(self.model.embed, part, use_reentrant=False, context_fn=contexts) for part in parts]
+        )
 
 
 @dataclass(frozen=True)
@@ -124,8 +119,9 @@ class Contrastive:
         n = len(x)
         found = {
             "contrastive loss": _loss(a, b, self.temperature, seed),
-            "its chance level": Quantity(chance_level(n), unit="nats", how={"n": n}),
-            "contrastive accuracy": _mean(partner_found(a, b).double().view(2, n).mean(0), n, seed),
+            "contrastive accuracy": _mean(
+                partner_found(a, b).double().view(2, n).mean(0), n, seed, chance=1 / (2 * n - 1)
+            ),
             "alignment of z": _mean(alignment(a, b), n, seed),
             "uniformity of z": _number(uniformity(a), n, seed),
             "effective rank of h": _number(effective_rank(h), n, seed, d=h.shape[1]),
@@ -143,8 +139,8 @@ class Contrastive:
         turn.eval()
         try:
             views = [turn.views(x, generator) for _ in range(2)]
-            a, b = (torch.cat([turn.represent(part)[1] for part in view.split(512)]) for view in views)
-            h = torch.cat([model.embed(part) for part in x.split(512)])
+            first, second, h = (_in_parts(model, rows) for rows in (*views, x))
+            a, b = turn.head(first), turn.head(second)
         finally:
             turn.train(was_training)
         return a, b, h
@@ -166,12 +162,18 @@ def projection_head(features: int, width: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def _in_parts(model: Model, rows: Tensor) -> Tensor:
+    return torch.cat([model.embed(part) for part in rows.split(512)])
+
+
 @torch.no_grad()
 def _features(model: Model) -> int:
     """The length of h, from a look at two rows of zeros. Raises UsageError for encoders that give no vectors."""
     state = next(model.parameters())
     real = model.space.kind in ("real", "mixed")
-    zeros = torch.zeros(2, *model.space.shape, device=state.device, dtype=state.dtype if real else torch.int64)
+    zeros = torch.zeros(
+        2, *model.space.shape, device=state.device, dtype=state.dtype if real else torch.int64
+    )
     was_training = model.training
     model.eval()
     try:
