@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from jensen.conditioning import check_built, context_codec
 from jensen.context import ContextCodec, context_facts
 from jensen.data import Rows, hash_rows
 from jensen.data import rows as read_rows
-from jensen.errors import DataError, Diverged, JensenError, UsageError
+from jensen.errors import DataError, Diverged, JensenError, JensenWarning, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted, claim
 from jensen.model import Can, Model
@@ -145,6 +146,8 @@ class _Task:
         if folder is not None:
             fitted.save(folder, overwrite=True)
             drop_checkpoint(folder)
+        if fitted.record.get("doubt"):
+            warnings.warn(JensenWarning(fitted.record["doubt"]), stacklevel=3)
         return fitted
 
     def _solve(self) -> Run:
@@ -183,10 +186,14 @@ class _Task:
         found: Quantity = self.objective.monitor(self.model, *self._encoded_valid(), self.seed)  # type: ignore[union-attr]
         return found
 
-    def _health(self) -> dict[str, Quantity]:
-        """What the objective has to say in the end, of encoded validation rows, beside what it monitors."""
-        health = getattr(self.objective, "health", None)
-        return {} if health is None else health(self.model, *self._encoded_valid(), self.seed)
+    def _health(self) -> dict[str, Any]:
+        """What the objective has to say in the end of encoded validation rows, and why to doubt the model."""
+        objective: Any = self.objective
+        if not hasattr(objective, "health"):
+            return {}
+        found = objective.health(self.model, *self._encoded_valid(), self.seed)
+        numbers = {name: number.to_dict() for name, number in found.items()}
+        return {"health": numbers, "doubt": objective.doubt(found)}
 
     def _encoded_valid(self) -> tuple[Tensor, Tensor | None]:
         rows, c = self._valid_rows()
@@ -245,7 +252,7 @@ class _Task:
                 "best_step": run.best_step,
                 "rows_per_second": run.rows_per_second,
             },
-            "health": {name: number.to_dict() for name, number in self._health().items()},
+            **self._health(),
             "parameters": sum(t.numel() for t in self.model.state_dict().values() if t.is_floating_point()),
             "started": started.isoformat(timespec="seconds"),
             "device": str(place(self.model)[0]),

@@ -42,6 +42,7 @@ HYPER: dict[str, dict[str, Any]] = {
     "planar-flow": {"transforms": 4},
     "maf": {"transforms": 2, "hidden": (16,)},
     "spline-flow": {"transforms": 2, "hidden": (16,), "bins": 5},
+    "encoder": {"features": 12, "width": 8},
 }
 
 
@@ -116,6 +117,7 @@ GUESSES = [
     )
     if space.measure == "mass" and space.kind in model_class(name).accepts
     if space.is_image or name not in ("pixelcnn", "gated-pixelcnn")
+    if model_class(name).log_prob is not Model.log_prob
 ]
 
 

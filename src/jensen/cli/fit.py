@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from jensen.cli.output import (
 )
 from jensen.cli.progress import Progress, clock, open_progress
 from jensen.cli.verb import verb
+from jensen.errors import JensenWarning
 
 if TYPE_CHECKING:
     from jensen.data import Rows
@@ -106,7 +108,8 @@ def fit(
     data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
-    with nothing_halved(folder), open_progress(quiet) as progress:
+    with nothing_halved(folder), open_progress(quiet) as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", JensenWarning)  # the last lines say the same
         progress.stage(model, "fit")
         fitted = jensen.fit(
             model,
@@ -166,7 +169,7 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
     )
     if run["best_step"] is not None and run["best_step"] != run["steps"]:
         how += f"; kept: step {run['best_step']:,}, the best validation"
-    health = fitted.record["health"]
+    health = fitted.record.get("health")
     part = "validation" if health else "held-out"
     click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, {part} rows")
     if health:
@@ -186,3 +189,5 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
     elif Can.EMBED in fitted.can:
         lines.append(("next", f"jensen embed {folder} ROWS --out features.parquet --probe LABEL"))
     pairs(lines)
+    if fitted.record.get("doubt"):
+        click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {fitted.record['doubt']}", err=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from jensen.errors import JensenWarning, UsageError
+from jensen.errors import UsageError
 from jensen.functional.contrastive import chance_level, nt_xent, view_losses
 from jensen.functional.gather import gathered
 from jensen.functional.intervals import mean_interval
@@ -111,13 +110,13 @@ class Contrastive:
         return -_loss(a, b, self.temperature, seed)
 
     def health(self, model: Model, x: Tensor, c: Tensor | None, seed: int) -> dict[str, Quantity]:
-        """What can be said of the representation without labels; warns when it has collapsed.
+        """What can be said of the representation without labels.
 
-        It warns and does not rank: encoders of a higher effective rank or contrastive accuracy are not better ones.
+        It finds faults and does not rank: encoders of a higher effective rank or contrastive accuracy are not better ones.
         """
         a, b, h = self._seen(model, x, seed)
         n = len(x)
-        found = {
+        return {
             "contrastive loss": _loss(a, b, self.temperature, seed),
             "contrastive accuracy": _mean(
                 partner_found(a, b).double().view(2, n).mean(0), n, seed, chance=1 / (2 * n - 1)
@@ -127,8 +126,17 @@ class Contrastive:
             "effective rank of h": _number(effective_rank(h), n, seed, d=h.shape[1]),
             "effective rank of z": _number(effective_rank(a), n, seed, d=a.shape[1]),
         }
-        _warn_of_collapse(found, n)
-        return found
+
+    def doubt(self, health: Mapping[str, Quantity]) -> str:
+        """Why the representation is to be doubted and what to try; empty where nothing speaks against it."""
+        loss, rank = health["contrastive loss"], health["effective rank of h"].value
+        chance = loss.how["chance"]
+        if rank >= 2 and loss.value <= 0.98 * chance:
+            return ""
+        return (
+            f"the representation has collapsed, or has not begun to form: loss {loss.value:.3f} nats where a guess has "
+            f"{chance:.3f}, effective rank of h {rank:.1f}; train longer, lower the rate, or weaken the views"
+        )
 
     @torch.no_grad()
     def _seen(self, model: Model, x: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -220,15 +228,3 @@ def _mean(values: Tensor, n: int, seed: int, unit: Any = "", **how: Any) -> Quan
 
 def _number(value: Tensor, n: int, seed: int, **how: Any) -> Quantity:
     return Quantity(float(value), Kind.ESTIMATE, how={"n": n, "seed": seed, **how})
-
-
-def _warn_of_collapse(found: dict[str, Quantity], n: int) -> None:
-    loss, rank = found["contrastive loss"].value, found["effective rank of h"].value
-    if rank < 2 or loss > 0.98 * chance_level(n):
-        warnings.warn(
-            JensenWarning(
-                f"the representation has collapsed, or has not begun to form: loss {loss:.3f} nats where a guess has "
-                f"{chance_level(n):.3f}, effective rank of h {rank:.1f}; train longer, lower the rate, or weaken the views"
-            ),
-            stacklevel=2,
-        )
