@@ -16,6 +16,9 @@ from jensen.errors import UsageError
 STRAIGHT = 40.0
 """Beyond it softplus is a straight line, to the last digit of float64; torch's own 20 is off by 2e-9."""
 
+KEPT = 1 << 24
+"""Bytes of similarities that are kept for the backward pass; those of larger batches are computed again."""
+
 SPAN = {torch.float32: 80.0, torch.float64: 700.0}
 """Similarities span 2 / temperature; while exp of this span is a normal number, one constant shift does for all."""
 
@@ -93,32 +96,33 @@ class _Streamed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, temperature: float, tile: int) -> Tensor:
-        sims = _Similarities(z, temperature, tile)
+        sims = _Similarities(z, temperature, tile, keep=ctx.needs_input_grad[0])
         partner = sims.partners()
         loss = sims.losses(partner)
         ctx.save_for_backward(z, partner, loss)
-        ctx.options = temperature, tile
+        ctx.sims = sims
         return loss.mean()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         z, partner, loss = ctx.saved_tensors
-        sims = _Similarities(z, *ctx.options)
-        dz = sims.pull(partner + loss)
+        dz = ctx.sims.pull(partner + loss)
         # the two terms of a pair, moved to where its partner is
         missing = -torch.expm1(-loss)
         both = missing + missing.roll(len(z) // 2)
         dz.addcmul_(both.unsqueeze(1), z.roll(len(z) // 2, 0), value=-1)
-        return dz.mul_(grad / (len(z) * ctx.options[0])), None, None
+        return dz.mul_(grad * ctx.sims.inverse / len(z)), None, None
 
 
 class _Similarities:
     """The blocks of S = z z^T / T on and right of the diagonal, without the entries of a view with itself and its partner."""
 
-    def __init__(self, z: Tensor, temperature: float, tile: int) -> None:
-        self.z, self.inverse = z, 1 / temperature
+    def __init__(self, z: Tensor, temperature: float, tile: int, keep: bool = False) -> None:
+        self.z, self.inverse = z.detach(), 1 / temperature
         size = len(z)
+        self.keep = keep and (size + tile) * size * z.element_size() // 2 <= KEPT
+        self.kept: dict[tuple[int, int], Tensor] = {}
         self.parts = [slice(start, min(start + tile, size)) for start in range(0, size, tile)]
         # |S| <= 1/T: the shift 1/T stands in for the largest entry of a row
         self.shifted = 2 * self.inverse < SPAN[z.dtype]
@@ -155,27 +159,36 @@ class _Similarities:
         scale = (-self.shift - lse).exp_() if self.shifted else None
         for rows, columns, block in self._blocks(0.0 if self.shifted else -math.inf):
             if scale is not None:
-                block *= scale[rows, None] + scale[columns]
+                weights = (scale[rows, None] + scale[columns]).mul_(block)
             else:
-                block = (block - lse[rows, None]).exp_() + (block - lse[columns]).exp_()
-            out[rows].addmm_(block, self.z[columns])
+                weights = (block - lse[rows, None]).exp_().add_((block - lse[columns]).exp_())
+            out[rows].addmm_(weights, self.z[columns])
             if rows != columns:
-                out[columns].addmm_(block.T, self.z[rows])
+                out[columns].addmm_(weights.T, self.z[rows])
         return out
 
     def _blocks(self, absent: float) -> Iterator[tuple[slice, slice, Tensor]]:
         """(rows, columns, block): exp(S - 1/T) where that is safe, else S; `absent` for itself and the partner."""
-        half = len(self.z) // 2
         for i, rows in enumerate(self.parts):
             for columns in self.parts[i:]:
-                block = torch.addmm(self.shift, self.z[rows], self.z[columns].T, alpha=self.inverse)
-                if self.shifted:
-                    block.exp_()
-                else:
-                    block -= self.shift
-                for apart in (0, half, -half):
-                    _diagonal(block, apart + rows.start - columns.start, absent)
+                place = rows.start, columns.start
+                block = self.kept.get(place)
+                if block is None:
+                    block = self._block(rows, columns, absent)
+                    if self.keep:
+                        self.kept[place] = block
                 yield rows, columns, block
+
+    def _block(self, rows: slice, columns: slice, absent: float) -> Tensor:
+        block = torch.addmm(self.shift, self.z[rows], self.z[columns].T, alpha=self.inverse)
+        if self.shifted:
+            block.exp_()
+        else:
+            block -= self.shift
+        half = len(self.z) // 2
+        for apart in (0, half, -half):
+            _diagonal(block, apart + rows.start - columns.start, absent)
+        return block
 
 
 def _diagonal(block: Tensor, offset: int, value: float) -> None:
