@@ -22,7 +22,7 @@ LAYERS: list[list[set[str]]] = [
     [{"models"}, {"objectives"}],
     [{"scoring", "store"}],
     [
-        {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player"},
+        {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player", "optimiser"},
         {"metrics"},
         {"checks"},
     ],
