@@ -57,7 +57,7 @@ class Adam:
 
     def state(self) -> dict[str, Tensor]:
         """Its tensors by name."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
             tensors |= {f"{i}.step": step, f"{i}.exp_avg": first, f"{i}.exp_avg_sq": second}
         return tensors

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import jensen
-from jensen.codec import Standardise
+from jensen.codec import Integers, Standardise
 from jensen.data import Rows
 from jensen.errors import Cannot, DataError, SpaceError, UsageError
 from jensen.fitted import Fitted
@@ -18,6 +18,9 @@ from jensen.functional.intervals import share_interval
 from jensen.functional.neighbours import nearest_by_angle, vote
 from jensen.probing.features import untrained
 from jensen.probing.linear import linear_probe
+from jensen.space import Space
+from jensen.views.affine import Affine
+from jensen.views.colour import Jitter
 
 few_steps = pytest.mark.filterwarnings("ignore:the representation has collapsed")
 SETS = ("encoder", "raw rows", "PCA", "untrained encoder")
@@ -213,3 +216,19 @@ def test_rows_and_models_that_cannot_be_probed_are_named() -> None:
         jensen.probe(fitted, rows, shares=[0.0])
     with pytest.raises(Cannot, match="cannot embed"):
         jensen.probe(jensen.fit("independent", jensen.rows("digits")), jensen.rows("digits", context="label"))
+
+
+def test_a_view_that_changes_the_label_costs_accuracy_and_one_that_does_not_costs_none() -> None:
+    """The label is the half of the image that is bright: a flip changes it, more contrast does not."""
+    generator = np.random.default_rng(0)
+    label = generator.integers(2, size=400)
+    x = generator.integers(0, 4, size=(400, 1, 4, 8))
+    x[np.arange(400), :, :, :4] += 10 * (label == 0)[:, None, None, None]
+    x[np.arange(400), :, :, 4:] += 10 * (label == 1)[:, None, None, None]
+    rows = jensen.rows(x, space=Space.levels((1, 4, 8), 16), context=label, split=(200, 50, 150))
+    encoder = jensen.adapt.encoder(nn.Sequential(nn.Flatten(), nn.Linear(32, 2)), rows.space)
+    views = (Affine(flip=1.0), Jitter(brightness=0, contrast=0.3))
+    found = jensen.probe(Fitted(encoder, Integers(rows.space), [], {}), rows, shares=[1.0], views=views).views
+    values = [found[name].value for name in found]
+    assert next(iter(found)) == "as they are" and list(found)[-1] == "all views"
+    assert values == [1.0, 0.0, 1.0, 0.0]

@@ -36,6 +36,15 @@ def test_rows_of_every_kind_become_vectors(space: Space, net: str, features: int
     assert h.shape == (3, features) and not torch.equal(h[0], h[1])
 
 
+@pytest.mark.parametrize(("width", "features"), [(8, 128), (16, 8), (4, 3), (1, 1)])
+@pytest.mark.parametrize("side", [1, 8, 28, 64])
+def test_a_small_net_of_any_width_gives_the_features_that_it_is_told_to(
+    width: int, features: int, side: int
+) -> None:
+    model = Encoder(Space.levels((1, side, side), 3), width=width, features=features).eval()
+    assert model.embed(torch.ones(2, 1, side, side, dtype=torch.int64)).shape == (2, features)
+
+
 def test_resnet18_has_the_layers_and_the_size_of_its_form_for_cifar() -> None:
     model = Encoder(Space.levels((3, 32, 32), 256), net="resnet18")
     # the network of 10 classes has 11,173,962 parameters, 5,130 of them in its last layer

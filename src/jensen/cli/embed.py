@@ -116,6 +116,10 @@ def _print(out: str | None, found: Probe | None, near: list[dict[str, Any]] | No
             f"\nAccuracy on {found.facts['n']:,} held-out rows of {len(found.facts['classes'])} classes, 95 % intervals over rows; "
             f"the encoder was frozen (weights {found.weights})."
         )
+        click.echo(
+            "\nLabels of the 5 nearest raw rows after each view: one that costs much may change what a row is."
+        )
+        pairs([(name, repr(accuracy)) for name, accuracy in found.views.items()])
 
 
 def _probe(fitted: Fitted, rows: str, label: str, drop: tuple[str, ...], seed: int) -> Probe:

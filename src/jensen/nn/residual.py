@@ -60,7 +60,7 @@ def small_net(channels: int, side: int, width: int, features: int) -> nn.Sequent
     sizes = [-(-side // 2) if large else side]
     while sizes[-1] > 4 or len(sizes) < 2:
         sizes.append(-(-sizes[-1] // 2))
-    widths = [min(width << i, features) for i in range(len(sizes) - 1)] + [features]
+    widths = [width, *(min(width << i, features) for i in range(1, len(sizes) - 1)), features]
     blocks = [Halving(before, after) for before, after in pairwise(widths)]
     return nn.Sequential(
         stem, nn.BatchNorm2d(width), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()

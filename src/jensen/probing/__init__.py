@@ -19,6 +19,7 @@ from jensen.functional.intervals import mean_interval, share_interval
 from jensen.functional.neighbours import nearest_by_angle, vote
 from jensen.model import Can
 from jensen.probing.features import feature_sets
+from jensen.probing.labels import labels_kept
 from jensen.probing.linear import linear_probe
 from jensen.quantity import Kind, Quantity
 
@@ -45,11 +46,14 @@ class Probe:
     `lines`: linear (logistic regression, its penalty chosen on the validation rows) from all, a tenth and a hundredth
     of the training labels, and a vote of the 5 nearest by cosine; for the encoder, the raw rows, their principal
     components and the encoder untrained. Intervals are about rows like these, with this encoder and these labels. `weights`: the digest of the
-    encoder, the same before and after.
+    encoder, the same before and after. `views`: how well raw rows are told apart by their nearest neighbours as they are
+    and after each view: one that costs much may change what a row is.
     """
 
-    def __init__(self, lines: Sequence[Line], facts: dict[str, Any], weights: str) -> None:
-        self.lines, self.facts, self.weights = list(lines), facts, weights
+    def __init__(
+        self, lines: Sequence[Line], views: dict[str, Quantity], facts: dict[str, Any], weights: str
+    ) -> None:
+        self.lines, self.views, self.facts, self.weights = list(lines), views, facts, weights
 
     def accuracy(self, features: str = "encoder", protocol: str = "linear", share: float = 1.0) -> Quantity:
         """One of the accuracies. Raises UsageError for one that is not there."""
@@ -86,21 +90,29 @@ class Probe:
             for x in self.lines
         ]
         facts = {**self.facts, "labels": {str(k): v for k, v in self.facts["labels"].items()}}
-        return {"lines": lines, "weights": self.weights, **facts}
+        views = {name: accuracy.to_dict() for name, accuracy in self.views.items()}
+        return {"lines": lines, "views": views, "weights": self.weights, **facts}
 
     def __repr__(self) -> str:
         return self.table()
 
 
 def probe(
-    fitted: Fitted, rows: Any, *, label: Any = None, shares: Sequence[float] = SHARES, seed: int = 0
+    fitted: Fitted,
+    rows: Any,
+    *,
+    label: Any = None,
+    shares: Sequence[float] = SHARES,
+    views: Any = "auto",
+    seed: int = 0,
 ) -> Probe:
     """Accuracies of linear and nearest-neighbour classifiers on features of `rows`, the encoder's and three baselines'.
 
     `rows`: Rows with one class a row as their context, or anything that `jensen.rows` reads with `label` naming them: a
     column, "label" of an example, an array, a file. Classifiers see the training part, the penalty is chosen on the
     validation part, accuracies are of the test part. The encoder is in eval mode and gets no gradient, and its weights
-    and buffers are compared before and after. `shares`: of the training labels; every class keeps one. The `seed` draws them and the untrained weights.
+    and buffers are compared before and after. `shares`: of the training labels; every class keeps one. `views`: those whose effect on labels is looked at, as
+    the contrastive objective takes them. The `seed` draws them and the untrained weights.
 
     Raises Cannot for a model that does not embed, DataError for labels that are not classes or not one a row,
     UsageError for an encoder that changes while it embeds.
@@ -140,7 +152,8 @@ def probe(
         "labels": {share: len(places) for share, places in chosen.items()},
         "seed": seed,
     }
-    return Probe(lines, facts, before)
+    kept = labels_kept(fitted, (data.train, data.test), (labels[0], labels[2]), views, seed)
+    return Probe(lines, kept, facts, before)
 
 
 def digest(fitted: Fitted) -> str:

@@ -30,7 +30,7 @@ Features = dict[str, tuple[NDArray[np.float32], ...]]
 
 def feature_sets(fitted: Fitted, parts: tuple[RowSource, ...], seed: int) -> Features:
     """The features (n, d) of each part under each name: encoder, rows, pca, untrained. The first part is the training one."""
-    raw = tuple(_raw(fitted, part) for part in parts)
+    raw = tuple(flat(fitted, part, reader(fitted)) for part in parts)
     blank = untrained(fitted, parts[0], seed)
     return {
         "encoder": tuple(np.asarray(fitted.embed(part), np.float32) for part in parts),
@@ -76,15 +76,18 @@ def _fresh(model: Model) -> Model:
     return model
 
 
-def _raw(fitted: Fitted, rows: RowSource) -> NDArray[np.float32]:
-    """Rows as numbers: an image flat, a table with a column for each class."""
-    read = ContextInput(fitted.codec.model_space) if not fitted.space.is_image else nn.Flatten()
-    return _in_parts(fitted, rows, lambda z: read(z, len(z)) if isinstance(read, ContextInput) else read(z))
+def reader(fitted: Fitted) -> Callable[[Tensor], Tensor]:
+    """What makes numbers (n, d) of encoded rows: an image flat, a table with a column for each class."""
+    if fitted.space.is_image:
+        return nn.Flatten()
+    columns = ContextInput(fitted.codec.model_space)
+    return lambda z: columns(z, len(z))
 
 
-def _in_parts(
+def flat(
     fitted: Fitted, rows: RowSource, read: Callable[[Tensor], Tensor], size: int = 4096
 ) -> NDArray[np.float32]:
+    """Rows as plain numbers (n, d), encoded a part at a time."""
     generator = torch.Generator().manual_seed(0)
     parts = [
         read(fitted.codec.encode(as_tensor(rows[start : start + size]), generator)[0]).float().numpy()

@@ -7,7 +7,6 @@ space, tables as the model sees them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,7 +81,7 @@ class Views:
 
     def describe(self) -> str:
         """All views and what is not at its default, in one line."""
-        return " + ".join(_words(part) for part in self.parts)
+        return " + ".join(describe_view(part) for part in self.parts)
 
     def __repr__(self) -> str:
         return f"Views {self.name or 'given'}: {self.describe()}"
@@ -108,7 +107,8 @@ def _unit(space: Space) -> tuple[float, float]:
     return (-3.0, 6.0) if levels is None else (0.0, float(levels - 1))
 
 
-def _words(part: Any) -> str:
+def describe_view(part: View) -> str:
+    """Its name and what is not at its default."""
     from dataclasses import fields, is_dataclass
 
     name = getattr(part, "__name__", None) or type(part).__name__
