@@ -143,6 +143,7 @@ class _Task:
                     folder.rmdir()  # only if nothing was written
             raise
         fitted = self._fitted(run, started)
+        fitted.record |= self._health()
         if folder is not None:
             fitted.save(folder, overwrite=True)
             drop_checkpoint(folder)
@@ -252,7 +253,6 @@ class _Task:
                 "best_step": run.best_step,
                 "rows_per_second": run.rows_per_second,
             },
-            **self._health(),
             "parameters": sum(t.numel() for t in self.model.state_dict().values() if t.is_floating_point()),
             "started": started.isoformat(timespec="seconds"),
             "device": str(place(self.model)[0]),

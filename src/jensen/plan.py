@@ -22,12 +22,12 @@ class Plan:
     of their lengths is shortened to that; the same number suits losses of any scale. `average`: largest decay of the
     running average of the weights, which is what is validated and kept; 0 keeps the last weights. `patience`: checks
     without a better validation before stopping early; 0 never stops early. `checks`: validations in a whole budget.
-    `decay`: decoupled weight decay (added to the gradient by sgd and lars). `save_every`: seconds between checkpoints. `precision`: of the forward and backward
-    pass; "bf16" runs matrix products and convolutions in bfloat16 and the rest in float32 (autocast), "auto" does so
-    where there is a GPU that can. Weights, likelihood heads, validation and scores stay in float32. `compile`: let torch
-    compile the loss: the first step takes a minute or more, later ones less time on a GPU or in long element-wise chains.
-    `optimiser`: "adam" (rates near 0.002), "sgd" (with momentum; rates near 0.05) or "lars" (for batches of thousands in
-    contrastive learning; rates near 1).
+    `decay`: decoupled weight decay (sgd and lars add it to the gradient). `save_every`: seconds between checkpoints.
+    `precision`: of the forward and backward pass; "bf16" runs matrix products and convolutions in bfloat16 and the rest
+    in float32 (autocast), "auto" does so where there is a GPU that can. Weights, likelihood heads, validation and scores
+    stay in float32. `compile`: let torch compile the loss: the first step takes a minute or more, later ones less time
+    on a GPU or in long element-wise chains. `optimiser`: "adam" (rates near 0.002), "sgd" (with momentum; rates near
+    0.05) or "lars" (for contrastive learning with batches of thousands; rates near 1).
     """
 
     steps: int | None = None

@@ -289,6 +289,14 @@ def test_a_collapsed_representation_is_doubted() -> None:
     assert health["contrastive loss"].value == pytest.approx(chance_level(16), rel=1e-6)
 
 
+def test_a_single_validation_row_is_named() -> None:
+    model = Encoder(Space.real(4), features=8, width=16)
+    options = Contrastive()
+    options.turns(model)
+    with pytest.raises(UsageError, match="two validation rows or more"):
+        options.monitor(model, torch.randn(1, 4), None, seed=0)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -14,7 +14,7 @@ from jensen.space import Space
 
 
 class AdaptedEncoder(Model):
-    """The output of a torch module as features: images (n, channels, height, width) or vectors (n, d) in, (n, features) out.
+    """The output of a torch module as features: rows (n, *shape) in, (n, features) out.
 
     Levels and bits reach the module scaled to [-1, 1], real rows as the codec standardises them.
     """

@@ -113,8 +113,8 @@ def _print(out: str | None, found: Probe | None, near: list[dict[str, Any]] | No
         click.echo()
         click.echo(found.table())
         click.echo(
-            f"\nAccuracy on {found.facts['n']:,} held-out rows of {len(found.facts['classes'])} classes, 95 % intervals over rows; "
-            f"the encoder was frozen (weights {found.weights})."
+            f"\nAccuracy on {found.facts['n']:,} held-out rows of {len(found.facts['classes'])} classes, 95 % intervals "
+            f"over rows; the encoder was frozen (weights {found.weights})."
         )
         click.echo(
             "\nLabels of the 5 nearest raw rows after each view: one that costs much may change what a row is."

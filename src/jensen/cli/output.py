@@ -90,7 +90,7 @@ def score_document(scores: Scores | Cannot) -> dict[str, Any]:
 
 
 def health_lines(health: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What an objective says of a finished training: name and number, and the chance level beside a number that has one."""
+    """What an objective says of a finished training: name and number, beside it the chance level if there is one."""
     from jensen.report.numbers import show
 
     lines = []

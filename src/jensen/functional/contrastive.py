@@ -28,9 +28,10 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, *, tile: int | None = None
 
     a, b (n, d): two views of the same n rows; only their directions matter. Each view has to pick its partner out of
     the other 2n - 1 views; `chance_level` is the loss of a guess. Exact up to rounding (float32: 2e-5 relative in loss
-    and gradient at any temperature > 0, also where the loss is nearly zero), in 2n x d + tile^2 memory; backward computes
-    the similarities again. Half precision is computed and returned in float32. A view of length zero has no direction: its similarities are 0 and it
-    gets no gradient. `tile`: side of the blocks of the similarity matrix, by default chosen by device and threads.
+    and gradient at any temperature, also where the loss is nearly zero), in a few times 2n x d + tile^2 numbers of
+    memory. Backward computes the similarities of large batches again. Half precision is computed and returned in
+    float32. A view of length zero has no direction: its similarities are 0 and it gets no gradient. `tile`: side of the
+    blocks of the similarity matrix, by default chosen by device and threads.
 
     Raises UsageError for fewer than two rows, shapes that differ, a temperature that is not above 0.
 
@@ -116,7 +117,7 @@ class _Streamed(torch.autograd.Function):
 
 
 class _Similarities:
-    """The blocks of S = z z^T / T on and right of the diagonal, without the entries of a view with itself and its partner."""
+    """The blocks of S = z z^T / T on and right of the diagonal, without what a view has with itself and its partner."""
 
     def __init__(self, z: Tensor, temperature: float, tile: int, keep: bool = False) -> None:
         self.z, self.inverse = z.detach(), 1 / temperature

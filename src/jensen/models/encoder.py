@@ -22,9 +22,9 @@ class Encoder(Model):
 
     `net`: small (a residual convolutional net for images of 8 to 64 pixels), resnet18 (its form for CIFAR, 512
     features), mlp (for tables: three layers of rectified units), auto (small on images, mlp on tables). `features`: the
-    length of h; 128 on small, 256 on mlp. `width`: the channels of the first convolution, 32 on small and 64 on resnet18;
-    the hidden units of mlp, 256. Convolutional nets use batch normalisation: in eval mode, which `embed` of a fitted encoder uses, no
-    row depends on another.
+    length of h; 128 on small, 256 on mlp. `width`: the channels of the first convolution, 32 on small and 64 on
+    resnet18; the hidden units of mlp, 256. Convolutional nets use batch normalisation: in eval mode, which `embed` of a
+    fitted encoder uses, no row depends on another.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"real", "levels", "binary", "categorical"})

@@ -141,6 +141,12 @@ class Contrastive:
     @torch.no_grad()
     def _seen(self, model: Model, x: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         """z of two seeded views and h of the rows themselves, in eval mode."""
+        if len(x) < 2:
+            raise UsageError(
+                "a contrastive loss needs two validation rows or more",
+                f"got {len(x)}",
+                "pass more rows, or a larger share for validation: jensen.rows(source, split=(0.6, 0.2, 0.2))",
+            )
         turn: ContrastiveLoss = self.__dict__["_turn"]
         generator = torch.Generator(x.device).manual_seed(seed)
         was_training = turn.training

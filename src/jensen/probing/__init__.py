@@ -45,9 +45,9 @@ class Probe:
 
     `lines`: linear (logistic regression, its penalty chosen on the validation rows) from all, a tenth and a hundredth
     of the training labels, and a vote of the 5 nearest by cosine; for the encoder, the raw rows, their principal
-    components and the encoder untrained. Intervals are about rows like these, with this encoder and these labels. `weights`: the digest of the
-    encoder, the same before and after. `views`: how well raw rows are told apart by their nearest neighbours as they are
-    and after each view: one that costs much may change what a row is.
+    components and the encoder untrained. Intervals are about rows like these, with this encoder and these labels.
+    `weights`: the digest of the encoder, the same before and after. `views`: how well raw rows are told apart by their
+    nearest neighbours as they are and after each view: one that costs much may change what a row is.
     """
 
     def __init__(
@@ -111,8 +111,9 @@ def probe(
     `rows`: Rows with one class a row as their context, or anything that `jensen.rows` reads with `label` naming them: a
     column, "label" of an example, an array, a file. Classifiers see the training part, the penalty is chosen on the
     validation part, accuracies are of the test part. The encoder is in eval mode and gets no gradient, and its weights
-    and buffers are compared before and after. `shares`: of the training labels; every class keeps one. `views`: those whose effect on labels is looked at, as
-    the contrastive objective takes them. The `seed` draws them and the untrained weights.
+    and buffers are compared before and after. `shares`: of the training labels; every class keeps one. `views`: those
+    whose effect on labels is looked at, as the contrastive objective takes them. The `seed` draws labels, views and the
+    untrained weights.
 
     Raises Cannot for a model that does not embed, DataError for labels that are not classes or not one a row,
     UsageError for an encoder that changes while it embeds.

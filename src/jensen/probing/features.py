@@ -29,7 +29,7 @@ Features = dict[str, tuple[NDArray[np.float32], ...]]
 
 
 def feature_sets(fitted: Fitted, parts: tuple[RowSource, ...], seed: int) -> Features:
-    """The features (n, d) of each part under each name: encoder, rows, pca, untrained. The first part is the training one."""
+    """The features (n, d) of each part, the training one first: of the encoder and what it is held against."""
     raw = tuple(flat(fitted, part, reader(fitted)) for part in parts)
     blank = untrained(fitted, parts[0], seed)
     return {

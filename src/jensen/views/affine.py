@@ -18,8 +18,8 @@ class Affine:
 
     `crop`: the share of the area that is kept, uniform in this range, at a random place inside the image, then
     resized back; `aspect`: log-uniform width over height of it, 1/aspect to aspect. `zoom`: log-uniform size of the
-    content about the centre, in this range. `rotate`: up to so many degrees. `shift`: up to that share of the side. `flip`: probability of a
-    left-right flip. A default leaves the image as it is.
+    content about the centre, in this range. `rotate`: up to so many degrees. `shift`: up to that share of the side.
+    `flip`: probability of a left-right flip. A default leaves the image as it is.
     """
 
     crop: tuple[float, float] = (1.0, 1.0)

@@ -21,9 +21,9 @@ class Jitter:
     """Images (n, channels, height, width) about [0, 1], their colours changed by a random linear map a row.
 
     Factors are uniform in 1 -+ `brightness`, 1 -+ `contrast` (about the mean brightness of the row) and 1 -+
-    `saturation` (about grey); `hue` turns the colours by up to that share of the circle, in YIQ and not in HSV: as close to linear light as one matrix gets.
-    A row is changed with probability `chance`, and made `grey` with that one. Images without three channels have
-    brightness and contrast alone. Values may leave [0, 1] by a little.
+    `saturation` (about grey). `hue` turns the colours by up to that share of the circle, in YIQ, which a matrix can, and
+    not in HSV. A row is changed with probability `chance`, and made `grey` with that one. Images without three channels
+    have brightness and contrast alone. Values may leave [0, 1] by a little.
     """
 
     brightness: float = 0.4
