@@ -139,6 +139,14 @@ def test_an_untrained_encoder_has_other_weights_by_seed_and_unit_statistics() ->
     assert float((out.var((0, 2, 3)) - 1).abs().max()) < 1e-2
 
 
+@few_steps
+def test_test_rows_that_the_encoder_has_seen_are_owned_up_to() -> None:
+    fitted = jensen.fit("encoder", jensen.rows("digits"), steps=3, width=4, features=8)
+    same, other = (jensen.rows("digits", context="label", seed=seed) for seed in (0, 1))
+    assert jensen.probe(fitted, same, shares=[0.1]).facts["seen"] == ""
+    assert "some test rows among them" in jensen.probe(fitted, other, shares=[0.1]).facts["seen"]
+
+
 def test_a_share_of_the_labels_keeps_every_class() -> None:
     x = np.concatenate([np.zeros((190, 2)), np.ones((10, 2))]) + np.random.default_rng(0).normal(
         size=(200, 2)

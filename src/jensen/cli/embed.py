@@ -116,6 +116,8 @@ def _print(out: str | None, found: Probe | None, near: list[dict[str, Any]] | No
             f"\nAccuracy on {found.facts['n']:,} held-out rows of {len(found.facts['classes'])} classes, 95 % intervals "
             f"over rows; the encoder was frozen (weights {found.weights})."
         )
+        if found.facts["seen"]:
+            click.echo(f"{click.style('note:', fg='yellow')} {found.facts['seen']}")
         click.echo(
             "\nLabels of the 5 nearest raw rows after each view: one that costs much may change what a row is."
         )

@@ -152,6 +152,7 @@ def probe(
         "classes": names,
         "labels": {share: len(places) for share, places in chosen.items()},
         "seed": seed,
+        "seen": _seen(fitted, data),
     }
     kept = labels_kept(fitted, (data.train, data.test), (labels[0], labels[2]), views, seed)
     return Probe(lines, kept, facts, before)
@@ -164,6 +165,14 @@ def digest(fitted: Fitted) -> str:
         found.update(name.encode())
         found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
+
+
+def _seen(fitted: Fitted, data: Rows) -> str:
+    """What speaks against calling the test rows held out; empty where nothing is known to."""
+    known = fitted.record.get("data", {})
+    if known.get("hash") == data.hash and known.get("train_hash") != data.train_hash:
+        return "the encoder was fitted, without labels, to another split of these rows, some test rows among them"
+    return ""
 
 
 def _labelled(fitted: Fitted, rows: Any, label: Any, seed: int) -> Rows:
