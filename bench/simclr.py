@@ -1,6 +1,6 @@
 """NT-Xent by tiles against full matrices: time, memory, digits; what views cost; and a recipe on MNIST.
 
-    python bench/simclr.py [--parts time,memory,digits,views,mnist] [--mnist FOLDER] [--steps 3000]
+    python bench/simclr.py [--parts time,memory,digits,views,mnist] [--mnist FOLDER] [--steps 1500]
 
 Peers are their formulas, copied: lightly 1.6.0 (four blocks, the diagonal masked out, cross_entropy) and solo-learn
 (exponentials without a shift). `full` is the best full matrix we could write with autograd. The recipe trains an encoder on
@@ -281,7 +281,7 @@ def main() -> None:
     if "digits" in parts:
         digits()
     if "mnist" in parts:
-        mnist(given.mnist or Path("mnist"), given.steps or 3000, given.seed)
+        mnist(given.mnist or Path("mnist"), given.steps or 1500, given.seed)
 
 
 if __name__ == "__main__":
