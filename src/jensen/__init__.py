@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jensen._version import __version__
 
 if TYPE_CHECKING:
-    from jensen import functional, metrics
+    from jensen import adapt, functional, metrics
     from jensen.auditing import audit
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jensen.model import Can, Model
     from jensen.normaliser import LogZ, log_z
     from jensen.plan import Plan
+    from jensen.probing import Probe, probe
     from jensen.quantity import Kind, Quantity, Scores
     from jensen.space import Column, Space
 
@@ -66,6 +67,8 @@ _WHERE = {
     "Can": "model",
     "Model": "model",
     "Plan": "plan",
+    "probe": "probing",
+    "Probe": "probing",
     "Kind": "quantity",
     "Quantity": "quantity",
     "Scores": "quantity",
@@ -91,6 +94,7 @@ __all__ = [
     "LogZ",
     "Model",
     "Plan",
+    "Probe",
     "Quantity",
     "Rows",
     "Scores",
@@ -98,6 +102,7 @@ __all__ = [
     "SpaceError",
     "UsageError",
     "__version__",
+    "adapt",
     "audit",
     "compare",
     "divergence",
@@ -107,13 +112,14 @@ __all__ = [
     "log_z",
     "metrics",
     "pose",
+    "probe",
     "receptive_field",
     "rows",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("functional", "metrics"):
+    if name in ("adapt", "functional", "metrics"):
         return import_module(f"jensen.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'jensen' has no attribute {name!r}")

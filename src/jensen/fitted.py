@@ -23,7 +23,7 @@ from jensen.completing import Completion, complete
 from jensen.context import ContextCodec, contexts_to_sample, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
-from jensen.model import Can, Model, abilities
+from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name, model_class
 from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, on_device, place
@@ -204,7 +204,10 @@ class Fitted:
         )
 
     def embed(self, rows: Any, context: Any = None) -> NDArray[Any]:
-        """Features (n, d) of rows, given a `context` as in `score`. Raises Cannot when the model does not embed."""
+        """Features (n, d) of rows, given a `context` as in `score`, in eval mode. Raises Cannot for a model without.
+
+        `rows`: anything `jensen.rows` reads, in the space the model was fitted in; of Rows the held-out part.
+        """
         if Can.EMBED not in self.can:
             raise self.model.cannot(Can.EMBED)
         source, given = rows_to_score(self.context_codec, self.name, rows, self.space, context)
@@ -212,12 +215,13 @@ class Fitted:
         device, dtype = place(self.model)
         generator = torch.Generator().manual_seed(0)
         parts = []
+        self.model.eval()
         with torch.no_grad():
             for start in range(0, len(source), batch):
                 part = slice(start, start + batch)
                 z, _ = self.codec.encode(as_tensor(source[part]), generator)
-                c = self._encoded(given, part)
-                parts.append(self.model.embed(on_device(z, device, dtype), c).cpu().numpy())
+                h = self.model.embed(on_device(z, device, dtype), self._encoded(given, part))
+                parts.append(one_vector_a_row(h, len(z)).cpu().numpy())
         return np.concatenate(parts)
 
     def to(self, device: str) -> Fitted:

@@ -165,7 +165,7 @@ class _Task:
                     folder.rmdir()  # only if nothing was written
             raise
         fitted = self._fitted(run, started)
-        self.source.conclude(fitted, self.seed)
+        self.source.conclude(fitted, self.objective, self.seed)
         if folder is not None:
             fitted.save(folder, overwrite=True)
             drop_checkpoint(folder)

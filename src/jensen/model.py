@@ -190,6 +190,26 @@ def one_a_row(values: Tensor, n: int) -> Tensor:
     return values
 
 
+def one_vector_a_row(features: Any, n: int) -> Tensor:
+    """The features (n, d) a model gave for n rows. Raises UsageError for maps and for anything else."""
+    if not isinstance(features, Tensor):
+        raise UsageError(
+            "an encoder gives a tensor (n, features)",
+            f"got {type(features).__name__}",
+            "return the features alone",
+        )
+    if features.ndim != 2 or len(features) != n or not features.is_floating_point():
+        maps = features.ndim > 2
+        raise UsageError(
+            "an encoder gives one vector of floats a row, (n, features)",
+            f"got shape {tuple(features.shape)} {features.dtype} for {n} rows",
+            "pool its maps: x.mean((2, 3)), or global_pool='avg' in timm"
+            if maps
+            else "flatten all but the rows",
+        )
+    return features
+
+
 def _recorded(init: Any) -> Any:
     import functools
     import inspect

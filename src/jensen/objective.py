@@ -52,6 +52,8 @@ class Objective(Protocol):
 
     An objective may also write `monitor(model, x, c, seed) -> Quantity`, what decides which weights are kept (larger is
     better) on encoded validation rows; without it they are scored, where the model has a likelihood or a bound on one.
+    One that also writes `health(model, x, c, seed) -> {name: Quantity}` and `doubt(health) -> str` is asked at the end for
+    whatever else tells how the training went, and for why the model is to be doubted (a JensenWarning), if it is.
     """
 
     needs: ClassVar[Can]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jensen.errors import UsageError
 
 DEFAULT_STEPS = 2000
+OPTIMISERS = ("adam", "sgd", "lars")
 PRECISIONS = ("float32", "bf16", "auto")
 
 
@@ -16,15 +17,17 @@ class Plan:
     """Settings of the training loop.
 
     `steps` or `seconds` is the budget (both: a budget of steps that seconds cut off; neither: 2000 steps). A budget in
-    steps repeats bit for bit on a CPU; one in seconds cannot. `rate`: peak learning rate of Adam, reached after `warmup` (a share
+    steps repeats bit for bit on a CPU; one in seconds cannot. `rate`: peak learning rate, reached after `warmup` (a share
     of the budget) and lowered to zero along a cosine. `clip`: a gradient longer than `clip` times the running average
     of their lengths is shortened to that; the same number suits losses of any scale. `average`: largest decay of the
     running average of the weights, which is what is validated and kept; 0 keeps the last weights. `patience`: checks
     without a better validation before stopping early; 0 never stops early. `checks`: validations in a whole budget.
-    `decay`: decoupled weight decay. `save_every`: seconds between checkpoints. `precision`: of the forward and backward
-    pass; "bf16" runs matrix products and convolutions in bfloat16 and the rest in float32 (autocast), "auto" does so
-    where there is a GPU that can. Weights, likelihood heads, validation and scores stay in float32. `compile`: let torch
-    compile the loss: the first step takes a minute or more, later ones less time on a GPU or in long element-wise chains.
+    `decay`: decoupled weight decay (sgd and lars add it to the gradient). `save_every`: seconds between checkpoints.
+    `precision`: of the forward and backward pass; "bf16" runs matrix products and convolutions in bfloat16 and the rest
+    in float32 (autocast), "auto" does so where there is a GPU that can. Weights, likelihood heads, validation and scores
+    stay in float32. `compile`: let torch compile the loss: the first step takes a minute or more, later ones less time
+    on a GPU or in long element-wise chains. `optimiser`: "adam" (rates near 0.002), "sgd" (with momentum; rates near
+    0.05) or "lars" (for contrastive learning with batches of thousands; rates near 1).
     """
 
     steps: int | None = None
@@ -40,6 +43,7 @@ class Plan:
     save_every: float = 30.0
     precision: str = "float32"
     compile: bool = False
+    optimiser: str = "adam"
 
     def __post_init__(self) -> None:
         if self.steps is None and self.seconds is None:
@@ -60,6 +64,7 @@ class Plan:
         _need("decay >= 0", self.decay, self.decay >= 0)
         _need("save_every > 0", self.save_every, self.save_every > 0)
         _need(f"a precision of {', '.join(PRECISIONS)}", self.precision, self.precision in PRECISIONS)
+        _need(f"an optimiser of {', '.join(OPTIMISERS)}", self.optimiser, self.optimiser in OPTIMISERS)
         _need("compile to be true or false", self.compile, isinstance(self.compile, bool))
 
     def progress(self, step: int, seconds: float) -> float:

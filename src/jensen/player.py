@@ -11,16 +11,15 @@ from torch import Tensor
 
 from jensen.errors import UsageError
 from jensen.objective import Turn
+from jensen.optimiser import Adam, Momentum
 from jensen.plan import Plan
 
 
 class Player:
-    """Plays one Turn: fused Adam on its `moves`, gradients clipped, steps with an infinite gradient left out.
+    """Plays one Turn: the plan's optimiser on its `moves`, gradients clipped, steps with an infinite gradient left out.
 
     All bookkeeping stays on the device: `loss` and `skipped` are running sums, `low` the lowest loss, read when somebody
-    looks. The kernel of
-    torch.optim.AdamW(fused=True) is called directly: the class around it costs a small model a fifth of its step, and
-    its construction imports torch's compiler (three seconds). The weights are bit for bit the same.
+    looks.
     """
 
     def __init__(self, turn: Turn, plan: Plan) -> None:
@@ -34,10 +33,12 @@ class Player:
         self.device = device.type
         self.bf16 = plan.precision == "bf16" or (plan.precision == "auto" and _fast_bf16(device))
         self.forward: Callable[..., Tensor] = torch.compile(turn) if plan.compile else turn
-        self.clip, self.decay = plan.clip, plan.decay
-        self.steps = [torch.zeros((), device=device) for _ in self.parameters]
-        self.first = [torch.zeros_like(p) for p in self.parameters]
-        self.second = [torch.zeros_like(p) for p in self.parameters]
+        self.clip = plan.clip
+        self.optimiser: Adam | Momentum = (
+            Adam(self.parameters, plan.decay)
+            if plan.optimiser == "adam"
+            else Momentum(self.parameters, plan.decay, lars=plan.optimiser == "lars")
+        )
         self.one = torch.ones((), device=device)
         self.infinity = torch.full((), math.inf, device=device)
         self.bad = torch.zeros((), device=device)
@@ -63,11 +64,9 @@ class Player:
 
     @torch.no_grad()
     def _clip_and_step(self, rate: float) -> None:
-        # a parameter that this batch did not reach has no gradient, and keeps its own count of steps
+        # a parameter that this batch did not reach has no gradient and stays as it is
         moved = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        parameters, first, second, steps = (
-            [of[i] for i in moved] for of in (self.parameters, self.first, self.second, self.steps)
-        )
+        parameters: list[Tensor] = [self.parameters[i] for i in moved]
         gradients = [cast(Tensor, p.grad) for p in parameters]
         length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         good = length < self.infinity  # false for nan as well
@@ -77,24 +76,7 @@ class Player:
         scale = torch.fmax(length / longest, self.one)  # fmax passes over the nan of 0 / 0
         lengths = average.lerp(torch.fmin(length, longest), 0.01)
         self.length = torch.where(good, lengths, self.length)
-        torch._foreach_add_(steps, good.to(torch.float32))
-        torch._fused_adamw_(
-            parameters,
-            gradients,
-            first,
-            second,
-            [],
-            steps,
-            lr=rate,
-            beta1=0.9,
-            beta2=0.999,
-            weight_decay=self.decay,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-            grad_scale=scale,
-            found_inf=self.bad,
-        )
+        self.optimiser.step(moved, parameters, gradients, rate, scale, self.bad)
         for parameter in parameters:
             parameter.grad = None
         self.skipped += self.bad
@@ -121,10 +103,8 @@ class Player:
 
     def state(self) -> dict[str, Tensor]:
         """The optimiser's tensors by name, and what was added up since the last reading."""
-        tensors = {"length": self.length, "loss": self.loss, "low": self.low, "skipped": self.skipped}
-        for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
-            tensors |= {f"{i}.step": step, f"{i}.exp_avg": first, f"{i}.exp_avg_sq": second}
-        return tensors
+        own = {"length": self.length, "loss": self.loss, "low": self.low, "skipped": self.skipped}
+        return own | self.optimiser.state()
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
@@ -132,9 +112,8 @@ class Player:
         self.length, self.loss, self.low, self.skipped = (
             tensors[name].to(device).clone() for name in ("length", "loss", "low", "skipped")
         )
-        for i, (step, first, second) in enumerate(zip(self.steps, self.first, self.second)):
-            for tensor, key in ((step, "step"), (first, "exp_avg"), (second, "exp_avg_sq")):
-                tensor.copy_(tensors[f"{i}.{key}"])
+        for name, tensor in self.optimiser.state().items():
+            tensor.copy_(tensors[name])
 
 
 def _fast_bf16(device: torch.device) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from jensen.density import Density
 from jensen.errors import DataError, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
-from jensen.model import Can, Model
+from jensen.model import Can, Model, Note
 from jensen.models import CATALOGUE, catalogue_name, model_class
 from jensen.normaliser import log_z
 from jensen.objective import Objective
@@ -64,7 +65,7 @@ class Source(Protocol):
         """The source's part of the record."""
         ...
 
-    def conclude(self, fitted: Fitted, seed: int) -> None:
+    def conclude(self, fitted: Fitted, objective: Objective | None, seed: int) -> None:
         """What is found out once the model is trained, into its record."""
         ...
 
@@ -117,8 +118,15 @@ class RowsSource:
             **context_facts(data),
         }
 
-    def conclude(self, fitted: Fitted, seed: int) -> None:
-        """Nothing: rows are scored by whoever wants to know."""
+    def conclude(self, fitted: Fitted, objective: Objective | None, seed: int) -> None:
+        """What the objective has to say in the end of encoded validation rows, and why to doubt the model."""
+        aim: Any = objective
+        if not hasattr(aim, "health"):
+            return
+        found = aim.health(fitted.model, *self._encoded_valid(fitted.model, seed), seed)
+        fitted.record["health"] = {name: number.to_dict() for name, number in found.items()}
+        if doubt := aim.doubt(found):
+            fitted.record["notes"].append(asdict(Note("health", doubt, doubtful=True)))
 
     def _scored(self, model: Model, seed: int) -> Quantity:
         rows, c = self._valid_rows(seed)
@@ -128,14 +136,16 @@ class RowsSource:
 
     def _monitored(self, model: Model, objective: Objective, seed: int) -> Quantity:
         """What the objective itself says of encoded validation rows."""
+        found: Quantity = objective.monitor(  # type: ignore[attr-defined]
+            model, *self._encoded_valid(model, seed), seed
+        )
+        return found
+
+    def _encoded_valid(self, model: Model, seed: int) -> tuple[Tensor, Tensor | None]:
         rows, c = self._valid_rows(seed)
         device, dtype = place(model)
         z, _ = self.codec.encode(as_tensor(rows), torch.Generator().manual_seed(seed))
-        c = None if c is None else on_device(c, device, dtype)
-        found: Quantity = objective.monitor(  # type: ignore[attr-defined]
-            model, on_device(z, device, dtype), c, seed
-        )
-        return found
+        return on_device(z, device, dtype), None if c is None else on_device(c, device, dtype)
 
     def _valid_rows(self, seed: int) -> tuple[NDArray[Any], Tensor | None]:
         """The validation rows that are looked at during training, and their encoded contexts."""
@@ -183,7 +193,7 @@ class DensitySource:
     def facts(self) -> dict[str, Any]:
         return {"name": self.density.name, "density": True, "counts": {}, "notes": [], "hash": None}
 
-    def conclude(self, fitted: Fitted, seed: int) -> None:
+    def conclude(self, fitted: Fitted, objective: Objective | None, seed: int) -> None:
         fitted.record["log_z"] = log_z(fitted, self.density, seed=seed).to_dict()
 
 

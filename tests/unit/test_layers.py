@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
-    [{"space", "binarisation", "functional", "nn", "sampling"}],
+    [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"critics"}],
     [
         {"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
@@ -25,7 +25,7 @@ LAYERS: list[list[set[str]]] = [
     [{"models"}, {"objectives"}],
     [{"scoring", "store"}],
     [
-        {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player"},
+        {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player", "optimiser"},
         {"metrics"},
         {"checks"},
     ],
@@ -33,7 +33,7 @@ LAYERS: list[list[set[str]]] = [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing"},
         {"diverging", "discrepancy", "shifts"},
     ],
-    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course"}],
+    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course", "probing"}],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""

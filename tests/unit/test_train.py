@@ -159,7 +159,7 @@ def test_a_loss_that_climbs_far_above_its_start_is_divergence() -> None:
         jensen.fit(Location, real_rows(), steps=100, fault_after=50, fault=1e4)
 
 
-def player_and_twin(clip: float) -> tuple[Player, nn.Parameter, Turn]:
+def player_and_twin(clip: float, optimiser: str = "adam") -> tuple[Player, nn.Parameter, Turn]:
     class Quadratic(Turn):
         def __init__(self) -> None:
             super().__init__()
@@ -169,7 +169,8 @@ def player_and_twin(clip: float) -> tuple[Player, nn.Parameter, Turn]:
             return (self.w * x).square().sum()
 
     turn = Quadratic()
-    return Player(turn, Plan(steps=1, rate=0.1, clip=clip, decay=0.01)), turn.w, turn
+    plan = Plan(steps=1, rate=0.1, clip=clip, decay=0.01, optimiser=optimiser)
+    return Player(turn, plan), turn.w, turn
 
 
 def test_a_step_equals_plain_adamw_while_nothing_is_clipped() -> None:
@@ -186,9 +187,53 @@ def test_a_step_equals_plain_adamw_while_nothing_is_clipped() -> None:
     torch.testing.assert_close(w, twin, rtol=1e-5, atol=1e-6)
 
 
+def test_a_step_of_momentum_equals_plain_sgd_while_nothing_is_clipped() -> None:
+    player, w, _ = player_and_twin(clip=1e9, optimiser="sgd")
+    twin = nn.Parameter(w.detach().clone())
+    plain = torch.optim.SGD([twin], lr=0.01, weight_decay=0.01, momentum=0.9, nesterov=True)
+    for i in range(5):
+        x = torch.tensor([0.5, 1.0, 2.0]) + i / 10
+        player.play(x, None, 0.01)
+        (twin * x).square().sum().backward()
+        plain.step()
+        plain.zero_grad()
+    torch.testing.assert_close(w, twin, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_a_first_step_of_lars_is_a_thousandth_of_a_matrix_whatever_its_gradient(size: float) -> None:
+    class Two(Turn):
+        def __init__(self) -> None:
+            super().__init__()
+            self.matrix, self.bias = nn.Parameter(torch.eye(3) * 5), nn.Parameter(torch.zeros(3))
+
+        def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+            return size * (self.matrix @ x + self.bias).sum()
+
+    turn = Two()
+    before = turn.matrix.detach().clone()
+    Player(turn, Plan(steps=1, optimiser="lars")).play(torch.tensor([1.0, 2.0, 3.0]), None, 0.5)
+    # Nesterov's first step is 1 + 0.9 of the gradient; a bias moves by its own gradient, here `size` in each place
+    moved = (turn.matrix.detach() - before).norm().item()
+    assert moved == pytest.approx(0.5 * 1.9 * 1e-3 * before.norm().item(), rel=1e-3)
+    torch.testing.assert_close(turn.bias.detach(), torch.full((3,), -0.5 * 1.9 * size))
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "lars"])
+def test_momentum_leaves_out_gradients_that_are_not_finite_and_is_saved(optimiser: str) -> None:
+    player, w, _ = player_and_twin(clip=2.0, optimiser=optimiser)
+    player.play(torch.ones(3), None, 0.01)
+    before, state = w.detach().clone(), {name: t.clone() for name, t in player.state().items()}
+    player.play(torch.tensor([1.0, math.nan, 1.0]), None, 0.01)
+    assert torch.equal(w, before) and player.read()[2] == 1
+    other, _, _ = player_and_twin(clip=2.0, optimiser=optimiser)
+    other.load(state)
+    assert all(torch.equal(other.state()[name], tensor) for name, tensor in state.items())
+
+
 def test_gradients_of_zero_move_nothing_and_break_nothing() -> None:
     player, w, _ = player_and_twin(clip=2.0)
-    player.decay = 0.0
+    player.optimiser.decay = 0.0
     before = w.detach().clone()
     for _ in range(3):
         player.play(torch.zeros(3), None, 0.1)
@@ -200,9 +245,9 @@ def test_a_gradient_above_the_running_length_is_shortened_to_it() -> None:
     player.play(torch.ones(3), None, 1e-9)
     first = player.length.item()
     assert first == pytest.approx((2 * w.detach()).norm().item(), rel=1e-5)
-    before = player.first[0].clone()
+    before = player.optimiser.first[0].clone()
     player.play(torch.ones(3) * 100, None, 1e-9)
-    used = (player.first[0] - 0.9 * before) / 0.1
+    used = (player.optimiser.first[0] - 0.9 * before) / 0.1
     # Adam's average took in a gradient of twice the running length instead of 10,000 times
     assert used.norm().item() == pytest.approx(2 * first, rel=1e-3)
 

@@ -1,4 +1,4 @@
-"""Views of other people's models, so that they can be scored, compared and audited. No other library is imported."""
+"""Views of other people's models, so that they can be scored, embedded, compared and audited. No other library is imported."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from jensen.errors import UsageError, nearest
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from jensen.adapt.features import encoder
     from jensen.adapt.law import Law
     from jensen.adapt.peer import Peer
+
+__all__ = ["VIEWS", "encoder", "view"]
 
 VIEWS: dict[str, str] = {
     "zuko": "jensen.adapt.zuko:law",
@@ -46,3 +49,9 @@ def view(
     module, _, function = VIEWS[name].partition(":")
     law: Callable[[Any, Tensor | None], Law] = getattr(import_module(module), function)
     return peer(law(thing, context), name, input_shape)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "encoder":
+        raise AttributeError(f"module 'jensen.adapt' has no attribute {name!r}")
+    return import_module("jensen.adapt.features").encoder

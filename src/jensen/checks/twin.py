@@ -76,8 +76,9 @@ def strengthen(model: Any, seed: int = 0) -> None:
 
     A model that can solve itself is solved on dependent rows. Otherwise all weights are drawn anew, masked and zero
     ones too, and 80 steps of Adam raise the likelihood of 48 dependent rows (40 steps and 1,000 rows of real numbers: a
-    density taught a few points becomes spikes that no grid resolves). Merely scaled-up weights were tried: the
-    mass of a deep network then collapses to a few rows before its sites depend on each other.
+    density taught a few points becomes spikes that no grid resolves). A model without a likelihood keeps its new
+    weights. Merely scaled-up weights were tried: the mass of a deep network then collapses to a few rows before its
+    sites depend on each other.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -86,6 +87,8 @@ def strengthen(model: Any, seed: int = 0) -> None:
             model.solve(dependent_rows(model.space, 2000, generator).to(device_of(model)), seed=seed)
             return
         _shake(model, generator)
+        if not can(model) & (Can.LOG_PROB | Can.LOG_PROB_LOWER):
+            return
         score = _score(model)
         density = model.space.measure == "density"
         rows = dependent_rows(model.space, 1000 if density else 48, generator).to(device_of(model))

@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "sample": ("jensen.cli.sample", "Draw rows from a run."),
     "complete": ("jensen.cli.complete", "Draw the missing part of rows, given the rest."),
     "score": ("jensen.cli.score", "Log-likelihood of rows under a run."),
+    "embed": ("jensen.cli.embed", "Features of rows, their neighbours, and what they know of labels."),
     "compare": ("jensen.cli.compare", "Several models on the same held-out rows, and what that proves."),
     "divergence": ("jensen.cli.divergence", "Are two sets of rows from one law? How far apart, and where."),
     "audit": ("jensen.cli.audit", "Is a model what it claims to be? A run, or any torch module of yours."),
@@ -29,7 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Fit and use": ("fit", "sample", "complete", "score"),
+    "Fit and use": ("fit", "sample", "complete", "score", "embed"),
     "Judge": ("compare", "divergence", "audit"),
     "Look up": ("models",),
 }

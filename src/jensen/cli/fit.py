@@ -14,6 +14,7 @@ from jensen.cli.output import (
     base_name,
     describe,
     emit,
+    health_lines,
     nothing_halved,
     pairs,
     refuse_taken_folder,
@@ -210,8 +211,13 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
     from jensen.errors import Cannot
     from jensen.model import Can
 
-    click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, held-out rows")
-    lines = [("score", str(scores))] if isinstance(scores, Cannot) else score_lines(scores)
+    health = fitted.record.get("health")
+    part = "validation" if health else "held-out"
+    click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, {part} rows")
+    if health:
+        lines = health_lines(health)
+    else:
+        lines = [("score", str(scores))] if isinstance(scores, Cannot) else score_lines(scores)
     lines += [
         ("fit", _how(fitted)),
         *((note["name"], _told(note)) for note in fitted.record["notes"]),
@@ -223,6 +229,8 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
         lines.append(
             ("next", f"jensen sample {folder} -n 16{given}{' --out samples' if data.space.is_image else ''}")
         )
+    elif Can.EMBED in fitted.can:
+        lines.append(("next", f"jensen embed {folder} ROWS --out features.parquet --probe LABEL"))
     pairs(lines)
 
 

@@ -91,6 +91,21 @@ def score_document(scores: Scores | Cannot) -> dict[str, Any]:
     }
 
 
+def health_lines(health: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an objective says of a finished training: name and number, beside it the chance level if there is one."""
+    from jensen.report.numbers import show
+
+    lines = []
+    for name, record in health.items():
+        chance = record["how"].get("chance")
+        of = record["how"].get("d")
+        beside = (
+            f", a guess has {chance:.3f}" if chance is not None else f" of {of}" if of is not None else ""
+        )
+        lines.append((name, f"{show(record)}{beside}"))
+    return lines
+
+
 def base_name(source: str) -> str:
     """A short name for rows, for the names of folders and reports.
 

@@ -11,12 +11,14 @@ __all__ = [
     "betting",
     "binomial",
     "bounds",
+    "contrastive",
     "critic_limits",
     "divergence",
     "divergence_terms",
     "enumerate",
     "evidence",
     "frechet",
+    "gather",
     "importance",
     "intervals",
     "inversion",
@@ -29,10 +31,12 @@ __all__ = [
     "paths",
     "ratio",
     "receptive",
+    "representation",
     "schedule",
     "spline",
     "sylvester",
     "tanh_root",
+    "votes",
 ]
 
 

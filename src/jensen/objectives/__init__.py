@@ -22,12 +22,14 @@ OBJECTIVES: dict[str, str] = {
     "miwae": "jensen.objectives.miwae:MIWAE",
     "ciwae": "jensen.objectives.ciwae:CIWAE",
     "renyi": "jensen.objectives.renyi:Renyi",
+    "contrastive": "jensen.objectives.contrastive:Contrastive",
 }
 
 DEFAULTS: tuple[tuple[Can, str], ...] = (
     (Can.LOG_PROB, "likelihood"),
     (Can.LOG_WEIGHTS, "elbo"),
     (Can.LOG_PROB_LOWER, "bound"),
+    (Can.EMBED, "contrastive"),
 )
 """The first objective whose abilities a model has is its default."""
 
@@ -109,4 +111,9 @@ def _value(text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=_name)
+
+
+def _name(value: Any) -> str:
+    """A callable among the options: a dataclass says what it does, anything else what it is called."""
+    return repr(value) if is_dataclass(value) else getattr(value, "__qualname__", type(value).__qualname__)
