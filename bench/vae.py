@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interleave import Line, conditions, interleave, markdown, passive
@@ -169,18 +169,26 @@ def likelihood(rows: int, k: int, sizes: tuple[int, ...]) -> dict[str, Callable[
 
 
 def memory(name: str, k: int) -> float:
-    """Megabytes that L_k of a row adds to the largest memory of a fresh process, after a first row of few draws."""
-    command = [sys.executable, __file__, "--grow", name, "--k", str(k)]
+    """Megabytes that L_k of two rows takes at its height in a fresh process, over what a first call of few draws left."""
+    command = [sys.executable, "-W", "ignore", __file__, "--grow", name, "--k", str(k)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def grow(name: str, k: int) -> float:
-    """The measurement itself, in that process."""
-    likelihood(2, 64, (32,))["jensen" if name == "jensen" else "get_nll, batch 32"]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """The measurement itself, in that process; Linux alone can forget an earlier height."""
     size = () if name == "jensen" else (int(name.rsplit(" ", 1)[1]),)
-    likelihood(2, k, size)[name]()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    few, many = likelihood(2, 64, (32,)), likelihood(2, k, size)
+    few["jensen" if name == "jensen" else "get_nll, batch 32"]()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    many[name]()
+    return (resident("VmHWM") - before) / 1024
+
+
+def resident(key: str) -> int:
+    """Kilobytes of memory, now (VmRSS) or at the height (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
 
 def given() -> argparse.Namespace:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 OBJECTIVES = {"VAE": "elbo", "IWAE-5": "dreg:k=5", "IWAE-50": "dreg:k=50"}
 HYPER: dict[str, Any] = {"latents": 50, "hidden": (400, 400), "net": "mlp"}
-FIRST = 1000
-"""Test images whose bound is taken with the larger number of draws."""
 
 
 def trained(name: str, asked: argparse.Namespace) -> Fitted:
@@ -70,7 +68,9 @@ def scored(fitted: Fitted, asked: argparse.Namespace) -> dict[str, Scores]:
 
     images = np.asarray(from_idx(source(asked.folder, "t10k"), 1 << 30).values[:])
     return {
-        f"L_{asked.k}, first {FIRST:,}": fitted.score(images[:FIRST], k=asked.k, seed=asked.seed),
+        f"L_{asked.k}, first {asked.first:,}": fitted.score(
+            images[: asked.first], k=asked.k, seed=asked.seed
+        ),
         f"L_{asked.fewer}, all {len(images):,}": fitted.score(images, k=asked.fewer, seed=asked.seed),
     }
 
@@ -119,6 +119,7 @@ def given() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--precision", choices=("bf16", "float32"), default="bf16")
+    parser.add_argument("--first", type=int, default=1000, help="test images that get the most draws")
     parser.add_argument("--k", type=int, default=5000)
     parser.add_argument("--fewer", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)

@@ -41,7 +41,7 @@ class Bernoulli:
             )
         logit = parameters[..., 0]
         # log sigmoid(logit) or log sigmoid(-logit), in one kernel that keeps the exponential for its gradient
-        return F.logsigmoid((2 * x - 1).to(logit.dtype) * logit)
+        return F.logsigmoid(x.to(logit.dtype).mul_(2).sub_(1) * logit)
 
     def sample(self, parameters: Tensor, u: Tensor, sites: Tensor, temperature: float = 1.0) -> Tensor:
         """Sites (n, m) by inversion: one where the uniform number u (n, m) falls below P(x = 1).
