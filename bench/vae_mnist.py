@@ -36,7 +36,8 @@ def trained(name: str, asked: argparse.Namespace) -> Fitted:
         return jensen.load(folder)
     rows = jensen.rows(source(asked.folder, "train"), binarise="dynamic", split=SPLIT, seed=asked.seed)
     plan = jensen.Plan(
-        steps=asked.steps,
+        steps=None if asked.seconds else asked.steps,
+        seconds=asked.seconds,
         batch=asked.batch,
         rate=asked.rate,
         average=0.999,
@@ -116,6 +117,7 @@ def given() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", choices=OBJECTIVES, help="default: all three")
     parser.add_argument("--train", action="store_true", help="train and do not score")
     parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--seconds", type=float, help="a budget of time in place of steps, each")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--precision", choices=("bf16", "float32"), default="bf16")
