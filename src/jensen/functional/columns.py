@@ -7,7 +7,7 @@ for rounding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ def network(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> T
     >>> network(torch.tensor([[1.0, -1.0]]), weights, biases)
     tensor([[3., 1.]])
     """
-    if torch.compiler.is_compiling() or _TRANSFORMS() or torch.is_autocast_enabled(x.device.type):
+    if not layers_may_be_fused(x):
         return _plain(x, weights, biases)
     if torch.is_grad_enabled():
         found: Tensor = _Network.apply(x, *weights, *biases)
@@ -38,10 +38,14 @@ _TRANSFORMS = getattr(torch._C, "_are_functorch_transforms_active", lambda: Fals
 """Whether torch.func is at work, as in `functional.spline`."""
 
 
+def layers_may_be_fused(x: Tensor) -> bool:
+    """Whether nobody rewrites single operations: a compiler, torch.func, autocast."""
+    return not (torch.compiler.is_compiling() or _TRANSFORMS() or torch.is_autocast_enabled(x.device.type))
+
+
 def product(a: Tensor, b: Tensor) -> Tensor:
     """a (m, k) @ b (k, n), without a gradient of its own."""
-    few = a.shape[0] * a.shape[1] * b.shape[1] < SMALL
-    if _ONEDNN is None or few or a.dtype != torch.float32 or a.device.type != "cpu":
+    if not _through_onednn(a, b.shape[1]):
         return a @ b
     found: Tensor = _ONEDNN(_dense(a), _dense(b).T, None, "none", [], "")
     return found
@@ -50,6 +54,21 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def _dense(a: Tensor) -> Tensor:
     """A matrix without gaps, by rows or by columns: oneDNN takes a hundred times as long over others."""
     return a if a.is_contiguous() or a.T.is_contiguous() else a.contiguous()
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> Tensor:
+    """x (n, in) @ weight.T (in, out) + bias (out,), and its relu if asked for, without a gradient of its own."""
+    if not _through_onednn(x, len(weight)):
+        found = torch.addmm(bias, x, weight.T)
+        return found.relu_() if relu else found
+    fused: Tensor = _ONEDNN(_dense(x), _dense(weight), bias, "relu" if relu else "none", [], "")
+    return fused
+
+
+def _through_onednn(a: Tensor, columns: int) -> bool:
+    """Whether oneDNN is the faster one for a (m, k) times so many columns."""
+    few = a.shape[0] * a.shape[1] * columns < SMALL
+    return not (_ONEDNN is None or few or a.dtype != torch.float32 or a.device.type != "cpu")
 
 
 def _onednn() -> Any:
@@ -91,7 +110,7 @@ class _Network(torch.autograd.Function):
         x, *rest = ctx.saved_tensors
         weights, biases, hidden = rest[:depth], rest[depth : 2 * depth], [x, *rest[2 * depth :]]
         if torch.is_grad_enabled():  # create_graph: this gradient will be differentiated again
-            return _again(x, weights, biases, grad, ctx.needs_input_grad)
+            return again(_plain, x, weights, biases, grad, ctx.needs_input_grad)
         of_weights, of_biases = [], []
         for i in reversed(range(depth)):
             of_biases.append(grad.sum(1, keepdim=True) if biases[i].shape[1] == 1 else grad)
@@ -102,10 +121,15 @@ class _Network(torch.autograd.Function):
         return (of_x, *reversed(of_weights), *reversed(of_biases))
 
 
-def _again(
-    x: Tensor, weights: list[Tensor], biases: list[Tensor], grad: Tensor, needs: tuple[bool, ...]
+def again(
+    plain: Callable[[Tensor, Sequence[Tensor], Sequence[Tensor]], Tensor],
+    x: Tensor,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    grad: Tensor,
+    needs: tuple[bool, ...],
 ) -> tuple[Tensor | None, ...]:
-    """The gradients through the plain version, as a graph."""
+    """The gradients of x, weights and biases through the plain version of a network, as a graph."""
     wanted = [given for given, need in zip((x, *weights, *biases), needs) if need]
-    found = iter(torch.autograd.grad(_plain(x, weights, biases), wanted, grad, create_graph=True))
+    found = iter(torch.autograd.grad(plain(x, weights, biases), wanted, grad, create_graph=True))
     return tuple(next(found) if need else None for need in needs)

@@ -40,8 +40,8 @@ class Bernoulli:
                 "make bits of grey rows with binarise='dynamic' or binarise=0.5, and pass them as int64",
             )
         logit = parameters[..., 0]
-        # log sigmoid(logit) or log sigmoid(-logit); softplus is linear from 40 on, where float64 sees no difference
-        return -F.softplus((1 - 2 * x).to(logit.dtype) * logit, threshold=40)
+        # log sigmoid(logit) or log sigmoid(-logit), in one kernel that keeps the exponential for its gradient
+        return F.logsigmoid(x.to(logit.dtype).mul_(2).sub_(1) * logit)
 
     def sample(self, parameters: Tensor, u: Tensor, sites: Tensor, temperature: float = 1.0) -> Tensor:
         """Sites (n, m) by inversion: one where the uniform number u (n, m) falls below P(x = 1).

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
+from jensen.functional.dense import network
 
 
 class Dense(nn.Module):
@@ -30,7 +31,6 @@ class Dense(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The last layer's outputs."""
-        for layer in self.layers[:-1]:
-            x = layer(x).relu_()
-        found: Tensor = self.layers[-1](x)
-        return found
+        weights, biases = zip(*((layer.weight, layer.bias) for layer in self.layers))
+        found = network(x if x.ndim == 2 else x.flatten(0, -2), weights, biases)
+        return found if x.ndim == 2 else found.unflatten(0, x.shape[:-1])
