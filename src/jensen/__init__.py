@@ -13,6 +13,7 @@ from jensen._version import __version__
 if TYPE_CHECKING:
     from jensen import functional, metrics
     from jensen.auditing import audit
+    from jensen.bracketing import Tightness, tightness
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
     from jensen.data import Rows, rows
@@ -71,6 +72,8 @@ _WHERE = {
     "Scores": "quantity",
     "Column": "space",
     "Space": "space",
+    "Tightness": "bracketing",
+    "tightness": "bracketing",
 }
 
 __all__ = [
@@ -96,6 +99,7 @@ __all__ = [
     "Scores",
     "Space",
     "SpaceError",
+    "Tightness",
     "UsageError",
     "__version__",
     "audit",
@@ -109,6 +113,7 @@ __all__ = [
     "pose",
     "receptive_field",
     "rows",
+    "tightness",
 ]
 
 

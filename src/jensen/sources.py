@@ -18,6 +18,7 @@ from jensen.density import Density
 from jensen.errors import DataError, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
+from jensen.latent import LatentModel
 from jensen.model import Can, Model
 from jensen.models import CATALOGUE, catalogue_name, model_class
 from jensen.normaliser import log_z
@@ -26,12 +27,17 @@ from jensen.objectives import objective_for
 from jensen.plan import Plan
 from jensen.quantity import Quantity, Scores
 from jensen.scoring import RowSource, log_likelihood, on_device, place, some_places
+from jensen.weighing import choose_width
 
 SAMPLE_BYTES = 1 << 28
 """Codecs, and models that solve themselves, see at most as many rows as fit into this as float64."""
 
 VALID_ROWS = 1024
 """A validation during training scores at most this many rows."""
+
+
+WIDTH_ROWS = 128
+"""Validation rows on which the width of a proposal is chosen."""
 
 
 class Source(Protocol):
@@ -118,7 +124,12 @@ class RowsSource:
         }
 
     def conclude(self, fitted: Fitted, seed: int) -> None:
-        """Nothing: rows are scored by whoever wants to know."""
+        """Of a model with latents, how wide its proposals should be: chosen on validation rows, with noise of its own."""
+        model = fitted.model
+        if isinstance(model, LatentModel) and len(self.data.valid) > 1:
+            rows, c = self._valid_rows(seed, WIDTH_ROWS)
+            x, c = self._placed(model, rows, c, seed)
+            fitted.record["width"] = choose_width(model, x, c, seed ^ 0x3F84D5B5)
 
     def _scored(self, model: Model, seed: int) -> Quantity:
         rows, c = self._valid_rows(seed)
@@ -129,17 +140,22 @@ class RowsSource:
     def _monitored(self, model: Model, objective: Objective, seed: int) -> Quantity:
         """What the objective itself says of encoded validation rows."""
         rows, c = self._valid_rows(seed)
-        device, dtype = place(model)
-        z, _ = self.codec.encode(as_tensor(rows), torch.Generator().manual_seed(seed))
-        c = None if c is None else on_device(c, device, dtype)
         found: Quantity = objective.monitor(  # type: ignore[attr-defined]
-            model, on_device(z, device, dtype), c, seed
+            model, *self._placed(model, rows, c, seed), seed
         )
         return found
 
-    def _valid_rows(self, seed: int) -> tuple[NDArray[Any], Tensor | None]:
+    def _placed(
+        self, model: Model, rows: NDArray[Any], c: Tensor | None, seed: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Rows as the model sees them, and their contexts, where it is."""
+        device, dtype = place(model)
+        z, _ = self.codec.encode(as_tensor(rows), torch.Generator().manual_seed(seed))
+        return on_device(z, device, dtype), None if c is None else on_device(c, device, dtype)
+
+    def _valid_rows(self, seed: int, most: int = VALID_ROWS) -> tuple[NDArray[Any], Tensor | None]:
         """The validation rows that are looked at during training, and their encoded contexts."""
-        data, places = self.data, some_places(len(self.data.valid), VALID_ROWS, seed)
+        data, places = self.data, some_places(len(self.data.valid), most, seed)
         c = (
             None
             if self.given is None or data.context is None

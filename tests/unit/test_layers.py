@@ -20,10 +20,10 @@ LAYERS: list[list[set[str]]] = [
     [{"heads", "transforms", "posteriors", "priors"}, {"critics"}],
     [
         {"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
-        | {"latent", "mixing", "dequantising"}
+        | {"latent", "annealing", "mixing", "dequantising"}
     ],
     [{"models"}, {"objectives"}],
-    [{"scoring", "store"}],
+    [{"scoring", "weighing", "store"}],
     [
         {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player"},
         {"metrics"},
@@ -33,7 +33,7 @@ LAYERS: list[list[set[str]]] = [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing"},
         {"diverging", "discrepancy", "shifts"},
     ],
-    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course"}],
+    [{"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course"}],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""

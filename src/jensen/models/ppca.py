@@ -77,13 +77,11 @@ class PPCA(LatentModel):
         log_det = 2 * self.space.dims * log_scale + 2 * root.diagonal().log().sum()
         return -0.5 * (squares + log_det) - self.space.dims * HALF_LOG_2PI
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """n rows (n, *shape)."""
+    def rows_at(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Rows (n, *shape): W z + mean, with noise."""
         self.refuse_context(c)
-        z = self.draw_prior(n, generator)
-        noise = normals(n, self.space.dims, like=z, generator=generator)
-        return (z @ self.weight.T + self.mean + self.log_scale.exp() * noise).reshape(n, *self.space.shape)
+        noise = normals(len(z), self.space.dims, like=z, generator=generator)
+        return (z @ self.weight.T + self.mean + self.log_scale.exp() * noise).reshape(-1, *self.space.shape)
 
     def embed(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The exact posterior mean of z (n, d)."""
