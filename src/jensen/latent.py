@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from jensen.diagnosis import COLLAPSE, diagnose
 from jensen.errors import UsageError
 from jensen.functional.normal import normals
 from jensen.functional.paths import Tap
 from jensen.functional.tally import Tally
-from jensen.model import Model
+from jensen.model import Model, Note
 from jensen.posteriors import Posterior
 from jensen.priors import Path, Prior
 
@@ -150,6 +151,16 @@ class LatentModel(Model):
     def embed(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The centre of q(z | x, c) (n, d): its mean, but for a flow posterior, where it is what the mean noise becomes."""
         return self.posterior.centre(self.encode(x, c))
+
+    def notes(self, x: Tensor, c: Tensor | None = None) -> list[Note]:
+        """What the latents carry, and a warning where that is next to nothing."""
+        if len(x) < 2:
+            return []
+        found = diagnose(self, x, c)
+        notes = [Note("latents", found.describe())]
+        if found.collapsed:
+            notes.append(Note("collapse", COLLAPSE.format(information=found.information), doubtful=True))
+        return notes
 
     def sum_type(self) -> torch.dtype | None:
         """The type that likelihoods are summed in: float64 where nothing is differentiated, else that of the terms."""

@@ -13,6 +13,8 @@ from jensen.errors import Cannot, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.objectives import OBJECTIVES
 
+pytestmark = pytest.mark.filterwarnings("ignore:the posterior has collapsed")  # so short are the fits
+
 SMALL = {"latents": 3, "hidden": (16,)}
 
 

@@ -20,7 +20,7 @@ LAYERS: list[list[set[str]]] = [
     [{"heads", "transforms", "posteriors", "priors"}, {"critics"}],
     [
         {"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
-        | {"latent", "annealing", "mixing", "dequantising"}
+        | {"latent", "diagnosis", "annealing", "mixing", "dequantising"}
     ],
     [{"models"}, {"objectives"}],
     [{"scoring", "weighing", "store"}],
