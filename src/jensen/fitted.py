@@ -205,11 +205,12 @@ class Fitted:
         rows, NaN in an array and empty cells of a table. Exact where the observed sites come before the missing ones
         in the model's order (`model.order`, flat sites). Otherwise every draw is that of a system of `particles` of
         its own, which walk the sites and are weighed by the observed ones: approximate, with the effective sample size
-        (`ess`) and a JensenWarning below 10; more particles come closer. Cost: n x rows x particles samples, one each
+        (`ess`) and a JensenWarning below 10; more particles come closer. A model with latents draws and weighs `particles`
+        latents for every completion (`jensen.imputing`), always approximate. Cost: n x rows x particles samples, one each
         where exact. The same seed gives the same completions on the same device; None draws a fresh one. `watch` is
         told how many completions are done. `context`: of a conditional model, as in `score`.
 
-        Raises Cannot for a model without distributions of single sites (all but the autoregressive ones), SpaceError
+        Raises Cannot for a model that is neither autoregressive nor has latents, SpaceError
         for observed values outside the space, UsageError for a mask without missing or without observed sites.
         """
         return complete(

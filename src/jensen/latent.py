@@ -58,8 +58,13 @@ class LatentModel(Model):
         """Parameters (n, posterior.size) of q(z | x, c)."""
         raise NotImplementedError
 
-    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """log p(x | z, c) (n, k), nats, of rows x (n, *shape) at draws z (n, k, d); sums in `sum_type()`."""
+    def log_likelihood(
+        self, x: Tensor, z: Tensor, c: Tensor | None = None, observed: Tensor | None = None
+    ) -> Tensor:
+        """log p(x | z, c) (n, k), nats, of rows x (n, *shape) at draws z (n, k, d); sums in `sum_type()`.
+
+        `observed` (n, *shape) bool: of those sites alone, which given z are independent of the others.
+        """
         raise NotImplementedError
 
     def rows_at(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
@@ -213,7 +218,11 @@ class LatentModel(Model):
         if tap is not None:
             path, z = Path(z, tap), tap(z)
             log_q = _still(self.posterior, rows.parameters, z)
-        return self.log_likelihood(rows.x, z, rows.c), log_q, self.prior(z, rest, rows.pseudo, path)
+        return (
+            self.log_likelihood(rows.x, z, rows.c),
+            log_q,
+            self.prior(z, rest, rows.pseudo, path),
+        )
 
     def tiles(
         self,

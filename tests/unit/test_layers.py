@@ -30,7 +30,7 @@ LAYERS: list[list[set[str]]] = [
         {"checks"},
     ],
     [
-        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing"},
+        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"},
         {"diverging", "discrepancy", "shifts"},
     ],
     [{"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course"}],

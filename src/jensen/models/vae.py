@@ -78,10 +78,15 @@ class VAE(LatentModel):
         found: Tensor = self.encoder(self.input(x), self.features_of(c, len(x)))
         return found
 
-    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """log p(x | z, c) (n, k), nats."""
+    def log_likelihood(
+        self, x: Tensor, z: Tensor, c: Tensor | None = None, observed: Tensor | None = None
+    ) -> Tensor:
+        """log p(x | z, c) (n, k), nats, of all sites or the observed ones."""
         parameters = self._site_parameters(z, self.features_of(c, len(x)))
-        return self.head.log_prob(parameters, x.unsqueeze(1)).flatten(2).sum(2, dtype=self.sum_type())
+        each = self.head.log_prob(parameters, x.unsqueeze(1))
+        if observed is not None:
+            each = each.masked_fill(~observed.unsqueeze(1), 0)
+        return each.flatten(2).sum(2, dtype=self.sum_type())
 
     def rows_at(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Rows (n, *shape) given z (n, d), every site from its head."""
