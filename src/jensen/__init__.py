@@ -13,6 +13,7 @@ from jensen._version import __version__
 if TYPE_CHECKING:
     from jensen import adapt, functional, metrics
     from jensen.auditing import audit
+    from jensen.bracketing import Tightness, tightness
     from jensen.comparison import Comparison, compare
     from jensen.completing import Completion
     from jensen.data import Rows, rows
@@ -74,6 +75,8 @@ _WHERE = {
     "Scores": "quantity",
     "Column": "space",
     "Space": "space",
+    "Tightness": "bracketing",
+    "tightness": "bracketing",
 }
 
 __all__ = [
@@ -100,6 +103,7 @@ __all__ = [
     "Scores",
     "Space",
     "SpaceError",
+    "Tightness",
     "UsageError",
     "__version__",
     "adapt",
@@ -115,6 +119,7 @@ __all__ = [
     "probe",
     "receptive_field",
     "rows",
+    "tightness",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Rows completed: draws from p(missing | observed) of an autoregressive model, for any set of observed sites."""
+"""Rows completed: draws from p(missing | observed) of an autoregressive model or one with latents, for any observed sites."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from jensen.data.given import context_columns, contexts_of, read_contexts
 from jensen.errors import Cannot, JensenWarning, UsageError
 from jensen.functional.ancestral import uniforms
 from jensen.functional.particles import log_mean_exp
+from jensen.imputing import impute
+from jensen.latent import LatentModel
 from jensen.model import Model, abilities
 from jensen.quantity import Kind, Quantity, Scores
 from jensen.sampling.particles import Chosen, ParticleWalk
@@ -126,20 +128,21 @@ def complete(
     kept = np.where(mask[:, None], decoded, values[:, None])
     ess = np.where(exact, float(particles), (1 / (1 / found.ess).mean(1)).numpy())
     log_observed = (log_mean_exp(found.log_observed) + _log_slopes(codec, x, ~drawn)).numpy()
-    notes = _notes(exact, ess, particles)
+    weighed = isinstance(able, LatentModel)
+    notes = _notes(exact, ess, particles, weighed)
     scores = _scores(log_observed, values, mask, exact, codec.space, (n, particles, seed))
     return Completion(kept, mask, exact, ess, scores, int(particles), notes)
 
 
-def _able(model: Model, codec: Codec) -> Autoregressive:
+def _able(model: Model, codec: Codec) -> Autoregressive | LatentModel:
     """The model, if its sites can be conditioned on each other. Raises Cannot."""
     name = type(model).__name__
-    if not isinstance(model, Autoregressive):
+    if not isinstance(model, (Autoregressive, LatentModel)):
         can = ", ".join(abilities(model.can)) or "nothing"
         raise Cannot(
-            f"{name} cannot complete rows: it has no distribution of a site given the earlier ones",
+            f"{name} cannot complete rows: it has no distribution of a site given the earlier ones, or given latents",
             f"it can: {can}",
-            "fit an autoregressive model, such as made, pixelcnn or transformer",
+            "fit an autoregressive model, such as made, pixelcnn or transformer, or a vae",
         )
     if codec.random:
         raise Cannot(
@@ -180,9 +183,7 @@ def _mask(missing: Any) -> NDArray[np.bool_]:
     return mask
 
 
-def _context(
-    model: Autoregressive, codec: ContextCodec | None, given: Any, rows: Any, m: int
-) -> Tensor | None:
+def _context(model: Model, codec: ContextCodec | None, given: Any, rows: Any, m: int) -> Tensor | None:
     """The context of m rows as the model sees it, (m, d): given, or found beside the rows; None without one."""
     if codec is None:
         return None
@@ -192,8 +193,10 @@ def _context(
     return on_device(codec.encode(found.values), *place(model))
 
 
-def _order_exact(model: Autoregressive, missing: Tensor) -> NDArray[np.bool_]:
+def _order_exact(model: Autoregressive | LatentModel, missing: Tensor) -> NDArray[np.bool_]:
     """Which rows (m,) have all observed sites before the missing ones (m, *shape), in the order they are drawn."""
+    if isinstance(model, LatentModel):
+        return np.zeros(len(missing), bool)
     late = missing.flatten(1)[:, model.order.cpu()].int()
     found: NDArray[np.bool_] = (late.diff(dim=1) >= 0).all(1).numpy()
     return found
@@ -224,7 +227,7 @@ def _in_batches(
 
 @torch.no_grad()
 def _systems(
-    model: Autoregressive,
+    model: Autoregressive | LatentModel,
     z: Tensor,
     missing: Tensor,
     c: Tensor | None,
@@ -236,6 +239,10 @@ def _systems(
     """One completion of each of `rows` (g,), positions in z (m, *shape), by a system of its own: all are independent."""
     device, dtype = place(model)
     given, g = on_device(z[rows].flatten(1), device, dtype), len(rows)
+    if isinstance(model, LatentModel):
+        some = None if c is None else c[rows].to(device)
+        whole, drawn = given.view(g, *z.shape[1:]), missing[rows].to(device)
+        return impute(model, whole, drawn, some, generator, particles)
     u = uniforms(g * particles, (given.shape[1],), generator, device)
     v = uniforms(g, (given.shape[1] + 1,), generator, device)
     walk = ParticleWalk(model.head, given, missing[rows].flatten(1).to(device), u, v)
@@ -282,15 +289,19 @@ def _scores(
     return Scores(values, kind, space.measure, max(dims, 1), hash_rows(rows), how=how)
 
 
-def _notes(exact: NDArray[np.bool_], ess: NDArray[np.float64], particles: int) -> tuple[str, ...]:
+def _notes(
+    exact: NDArray[np.bool_], ess: NDArray[np.float64], particles: int, weighed: bool
+) -> tuple[str, ...]:
     """How the rows were completed, and which of them are doubtful; those also as a warning."""
     if exact.all():
         return ("exact: the observed sites come first in the model's order",)
     worst = ess[~exact].min()
     some = f"{(~exact).sum():,} of {len(exact):,} rows" if exact.any() else "all rows"
+    how = "" if weighed else "have observed sites after missing ones in the model's order and "
+    what = "weighed draws of the latents" if weighed else "particles"
     notes = [
-        f"{some} have observed sites after missing ones in the model's order and are completed by {particles:,} "
-        f"particles, worth {worst:.3g} or more: the completions approach the model's law as particles grow"
+        f"{some} {how}are completed by {particles:,} {what}, worth {worst:.3g} or more: "
+        "the completions approach the model's law as particles grow"
     ]
     low = np.flatnonzero(~exact & (ess < FEW))
     if len(low):

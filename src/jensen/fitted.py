@@ -131,6 +131,9 @@ class Fitted:
         context: Any = None,
         *,
         seed: int = 0,
+        method: str = "auto",
+        width: float | None = None,
+        levels: int | None = None,
         watch: Callable[[int], None] | None = None,
     ) -> Scores:
         """Log-likelihoods of `rows` in nats, in the user's own units, with their kind.
@@ -140,12 +143,31 @@ class Fitted:
         the data of the fit or its training part, and how bits were made of grey rows).
         `k`: importance samples or noise draws where the number is a bound (more is tighter).
         `context`: of a conditional model, whose numbers are log p(x | c): one class or vector for all rows or one a
-        row, unless the rows bring it along (a Rows with context, a table with its columns). Raises SpaceError when the
-        rows do not fit, Cannot when the model has no likelihood, UsageError for a context that is missing.
+        row, unless the rows bring it along (a Rows with context, a table with its columns).
+
+        Of models with latents: `method` "importance" (k draws of the posterior) or "annealed" (k chains of `levels`
+        levels, 300, annealed from it: dearer and tighter, where the weights of plain draws are poor); "auto" is exact
+        where the model is, else importance. `width`: of the proposal, in posteriors; None: from k = 64 on the one that
+        the end of the fit chose on validation rows (`record["width"]`), below that 1, where k = 1 is the ELBO. At one
+        width no row's bound falls as k grows to 64. Three statements of the bound stay apart: `scores.mean()` has the
+        interval over rows, `scores.on_these_rows()` that of Monte-Carlo noise, and the bound's distance to log p is in
+        neither. `scores.certified()` holds whatever the weights; `how["weights"]` says how good they are.
+
+        Raises SpaceError when the rows do not fit, Cannot when the model has no likelihood, UsageError for a context that is missing.
         """
         source, given = rows_to_score(self.context_codec, self.name, rows, self.space, context)
         values, kind, how = log_likelihood(
-            self.model, self.codec, source, k=k, seed=seed, watch=watch, context=self._encoded(given)
+            self.model,
+            self.codec,
+            source,
+            k=k,
+            seed=seed,
+            watch=watch,
+            context=self._encoded(given),
+            method=method,
+            width=width,
+            chosen_width=self.record.get("width"),
+            levels=levels,
         )
         how = {"model": self.name, "codec": type(self.codec).__name__, **how}
         if given is not None and self.context_codec is not None:
@@ -183,11 +205,12 @@ class Fitted:
         rows, NaN in an array and empty cells of a table. Exact where the observed sites come before the missing ones
         in the model's order (`model.order`, flat sites). Otherwise every draw is that of a system of `particles` of
         its own, which walk the sites and are weighed by the observed ones: approximate, with the effective sample size
-        (`ess`) and a JensenWarning below 10; more particles come closer. Cost: n x rows x particles samples, one each
+        (`ess`) and a JensenWarning below 10; more particles come closer. A model with latents draws and weighs `particles`
+        latents for every completion (`jensen.imputing`), always approximate. Cost: n x rows x particles samples, one each
         where exact. The same seed gives the same completions on the same device; None draws a fresh one. `watch` is
         told how many completions are done. `context`: of a conditional model, as in `score`.
 
-        Raises Cannot for a model without distributions of single sites (all but the autoregressive ones), SpaceError
+        Raises Cannot for a model that is neither autoregressive nor has latents, SpaceError
         for observed values outside the space, UsageError for a mask without missing or without observed sites.
         """
         return complete(

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from jensen.diagnosis import COLLAPSE, diagnose
 from jensen.errors import UsageError
-from jensen.functional.bounds import subsets
 from jensen.functional.normal import normals
 from jensen.functional.paths import Tap
-from jensen.model import Model
+from jensen.functional.tally import Tally
+from jensen.model import Model, Note
 from jensen.posteriors import Posterior
 from jensen.priors import Path, Prior
 
@@ -45,7 +46,7 @@ class Encoded:
 class LatentModel(Model):
     """p(x | c) = integral of p(x | z, c) p(z) dz, bounded from below by draws of q(z | x, c).
 
-    A leaf sets `posterior` and `prior`, and writes `encode` and `log_likelihood`.
+    A leaf sets `posterior` and `prior`, and writes `encode`, `log_likelihood` and `rows_at`.
     """
 
     posterior: Posterior
@@ -57,8 +58,17 @@ class LatentModel(Model):
         """Parameters (n, posterior.size) of q(z | x, c)."""
         raise NotImplementedError
 
-    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """log p(x | z, c) (n, k), nats, of rows x (n, *shape) at draws z (n, k, d); sums in `sum_type()`."""
+    def log_likelihood(
+        self, x: Tensor, z: Tensor, c: Tensor | None = None, observed: Tensor | None = None
+    ) -> Tensor:
+        """log p(x | z, c) (n, k), nats, of rows x (n, *shape) at draws z (n, k, d); sums in `sum_type()`.
+
+        `observed` (n, *shape) bool: of those sites alone, which given z are independent of the others.
+        """
+        raise NotImplementedError
+
+    def rows_at(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Rows (n, *shape) drawn from p(x | z, c), z (n, d)."""
         raise NotImplementedError
 
     def pseudo_parameters(self) -> Tensor | None:
@@ -82,8 +92,8 @@ class LatentModel(Model):
         log q (`functional.paths`). Without gradients sums run in float64. Raises UsageError for k < 1.
         """
         check_draws(k, width)
-        rows = self._encoded(x, c)
-        return self._weigh(rows, self._noise(rows, k, generator), width, tap)
+        rows = self.encoded(x, c)
+        return self.weigh(rows, self.noise(rows, k, generator), width, tap)
 
     def elbo_terms(
         self, x: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None
@@ -92,9 +102,9 @@ class LatentModel(Model):
 
         Elsewhere the second is log q(z) - log p(z) at that draw.
         """
-        rows = self._encoded(x, c)
+        rows = self.encoded(x, c)
         exact = self.posterior.kl(rows.parameters) if self.prior.standard else None
-        likelihood, log_q, log_prior = self._terms(rows, self._noise(rows, 1, generator), 1.0, None)
+        likelihood, log_q, log_prior = self._terms(rows, self.noise(rows, 1, generator), 1.0, None)
         return likelihood[:, 0], log_q - log_prior if exact is None else exact
 
     def log_prob_lower(
@@ -117,41 +127,86 @@ class LatentModel(Model):
         `tile` pairs of row and draw are decoded at once, and no more is kept of them than a number a row: memory does
         not grow with k, and tiles change the value by rounding only. Raises UsageError for k < 1.
         """
+        parts = [tally.bound() for tally in self.tallies(x, c, k, generator, width=width, tile=tile)]
+        return torch.cat(parts) if parts else x.new_zeros(0, dtype=torch.float64)
+
+    def tallies(
+        self,
+        x: Tensor,
+        c: Tensor | None = None,
+        k: int = 1,
+        generator: torch.Generator | None = None,
+        *,
+        width: float = 1.0,
+        tile: int | None = None,
+        tails: int = 0,
+    ) -> Iterator[Tally]:
+        """The weights behind `log_prob_lower`, up to 512 rows at a time: bound, noise, effective sample size, tails."""
         check_draws(k, width)
         c = self.given.shaped(c, len(x)) if self.given is not None else c
-        if tile is None:
-            tile = TILE.get(x.device.type, LARGE_TILE)
-        parts = []
         for start in range(0, len(x), ROWS):
             part = slice(start, start + ROWS)
-            rows = self._encoded(x[part], None if c is None else c[part])
-            parts.append(self._bound(self._tiles(rows, max(k, POOL), generator, width, tile), k))
-        return torch.cat(parts) if parts else x.new_zeros(0, dtype=torch.float64)
+            rows = self.encoded(x[part], None if c is None else c[part])
+            draws = max(k, POOL)
+            tally = Tally(draws, k if k < POOL else None, max(0, tails - start))
+            for log_w in self.tiles(rows, draws, generator, width, tile):
+                tally.add(log_w)
+            yield tally
 
     def embed(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The centre of q(z | x, c) (n, d): its mean, but for a flow posterior, where it is what the mean noise becomes."""
         return self.posterior.centre(self.encode(x, c))
 
+    def notes(self, x: Tensor, c: Tensor | None = None) -> list[Note]:
+        """What the latents carry, and a warning where that is next to nothing."""
+        if len(x) < 2:
+            return []
+        found = diagnose(self, x, c)
+        notes = [Note("latents", found.describe())]
+        if found.collapsed:
+            notes.append(Note("collapse", COLLAPSE.format(information=found.information), doubtful=True))
+        return notes
+
     def sum_type(self) -> torch.dtype | None:
         """The type that likelihoods are summed in: float64 where nothing is differentiated, else that of the terms."""
         return None if torch.is_grad_enabled() else torch.float64
 
-    def draw_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """z (n, d) from the prior."""
-        return self.prior.sample(n, next(self.parameters()), generator, self.pseudo_parameters())
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """n rows (n, *shape): z from the prior, then x given z."""
+        return self.sample_with_latents(n, c, generator)[0]
 
-    def _encoded(self, x: Tensor, c: Tensor | None) -> Encoded:
+    @torch.no_grad()
+    def sample_with_latents(
+        self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """n rows (n, *shape) and the latents of all layers (n, d) that made them: exact posterior draws of these rows."""
+        if n < 1:
+            raise UsageError("expected at least one row to sample", f"got n={n}", "pass n=16, say")
+        z = self.prior.sample(n, next(self.parameters()), generator, self.pseudo_parameters())
+        return self.rows_at(z[:, : self.latents], c, generator), z
+
+    def encoded(self, x: Tensor, c: Tensor | None = None) -> Encoded:
+        """Rows with the parameters of q, for `noise` and `weigh`."""
         # under autocast the networks run in half precision; densities do not
         return Encoded(x, c, _full(self.encode(x, c)), _full(self.pseudo_parameters()))
 
-    def _noise(self, rows: Encoded, k: int, generator: torch.Generator | None = None) -> Tensor:
+    def noise(self, rows: Encoded, k: int, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal numbers (n, k, d) that k draws of the latents of all layers are made of."""
         return normals(
             len(rows), k, self.latents + self.prior.noise, like=rows.parameters, generator=generator
         )
 
-    def _weigh(self, rows: Encoded, noise: Tensor, width: float, tap: Tap | None) -> Tensor:
+    def weigh(self, rows: Encoded, noise: Tensor, width: float = 1.0, tap: Tap | None = None) -> Tensor:
+        """Log weights (n, k) at given noise (n, k, d): see `log_weights`."""
         likelihood, log_q, log_prior = self._terms(rows, noise, width, tap)
         return likelihood + (log_prior - log_q)
+
+    def noise_of(self, rows: Encoded, z: Tensor, width: float = 1.0) -> Tensor:
+        """The noise (n, k, d) that makes latents z (n, k, d) of all layers."""
+        own, above = z.split((self.latents, self.prior.noise), -1)
+        first = self.posterior.noise_of(rows.parameters, own, width)
+        return torch.cat([first, self.prior.noise_of(own, above)], -1)
 
     def _terms(
         self, rows: Encoded, noise: Tensor, width: float, tap: Tap | None
@@ -163,27 +218,29 @@ class LatentModel(Model):
         if tap is not None:
             path, z = Path(z, tap), tap(z)
             log_q = _still(self.posterior, rows.parameters, z)
-        return self.log_likelihood(rows.x, z, rows.c), log_q, self.prior(z, rest, rows.pseudo, path)
+        return (
+            self.log_likelihood(rows.x, z, rows.c),
+            log_q,
+            self.prior(z, rest, rows.pseudo, path),
+        )
 
-    def _tiles(
-        self, rows: Encoded, draws: int, generator: torch.Generator | None, width: float, tile: int
+    def tiles(
+        self,
+        rows: Encoded,
+        draws: int,
+        generator: torch.Generator | None = None,
+        width: float = 1.0,
+        tile: int | None = None,
     ) -> Iterator[Tensor]:
         """Log weights (n, draws) in float64, some draws at a time. Each draw's noise is made by a call of its own, so
         that it does not depend on the tile."""
+        if tile is None:
+            tile = TILE.get(rows.x.device.type, LARGE_TILE)
         at_once = max(1, tile // max(len(rows), 1))
         for start in range(0, draws, at_once):
             some = range(start, min(start + at_once, draws))
-            noise = torch.cat([self._noise(rows, 1, generator) for _ in some], 1)
-            yield self._weigh(rows, noise, width, None).double()
-
-    @staticmethod
-    def _bound(tiles: Iterator[Tensor], k: int) -> Tensor:
-        if k < POOL:
-            return subsets(torch.cat(list(tiles), 1), k)
-        total = next(tiles).logsumexp(1)
-        for log_w in tiles:
-            total = torch.logaddexp(total, log_w.logsumexp(1))
-        return total - math.log(k)
+            noise = torch.cat([self.noise(rows, 1, generator) for _ in some], 1)
+            yield self.weigh(rows, noise, width, None).double()
 
 
 def latent_sizes(latents: int | Sequence[int]) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jensen.errors import Incomparable, JensenError, UsageError
-from jensen.functional.intervals import mean_interval
+from jensen.errors import Cannot, Incomparable, JensenError, UsageError
+from jensen.functional.intervals import certificate_margin, mean_interval, normal_quantile
 
 Unit = Literal["nats", "bits/dim", "seconds", "rows/s", ""]
 Measure = Literal["mass", "density", "mixed"]
@@ -209,6 +209,42 @@ class Scores:
             level,
             {**self.how, "n": len(self), "rows": self.rows, "interval": "Student t over rows, these weights"},
         )
+
+    def on_these_rows(self, level: float = 0.95) -> Quantity:
+        """The mean bound with the interval of its Monte-Carlo noise alone: these rows, these weights, other draws.
+
+        From the differences of 8 blocks of draws. Says nothing of other rows, nor of the bound's distance to log p.
+        Raises Cannot where the scores carry no such noise, or too few draws to know it.
+        """
+        noise = self.how.get("noise_sd")
+        if noise is None:
+            raise Cannot(
+                "these scores do not know their Monte-Carlo noise",
+                f"got {self.kind.value} scores, k={self.how.get('k')}",
+                "score a model with latents; annealed, with k of 2 or more",
+            )
+        half = normal_quantile(level) * float(noise)
+        half = half * math.log(2) ** -1 / self.dims if self.unit == "bits/dim" else half
+        mean, said = float(self.values.mean()), "Monte-Carlo noise, these rows"
+        how = {**self.how, "n": len(self), "rows": self.rows, "interval": said}
+        return Quantity(mean, self.kind, self.unit, self.measure, (mean - half, mean + half), level, how)
+
+    def certified(self, alpha: float = 0.05) -> Quantity:
+        """A number below the mean of log p over these rows with probability 1 - alpha, whatever the weights are like.
+
+        mean L_k - log(1 / alpha) / n, by Markov's inequality (`functional.bounds.certified`): no normal law, no variance.
+        It holds for k, width and seed fixed beforehand, not for the best of several, and speaks of these rows alone.
+        Raises Cannot for scores that are no bounds by unbiased weights.
+        """
+        if self.kind is not Kind.LOWER or self.unit != "nats" or "method" not in self.how:
+            raise Cannot(
+                "a certificate is for lower bounds by importance weights, in nats",
+                f"got {self.kind.value} scores in {self.unit}",
+                "score a model with latents",
+            )
+        value = float(self.values.mean()) - certificate_margin(len(self), alpha)
+        how = {**self.how, "n": len(self), "rows": self.rows, "certified": f"with probability {1 - alpha:g}"}
+        return Quantity(value, Kind.LOWER, "nats", self.measure, None, 1 - alpha, how)
 
     @property
     def bits_per_dim(self) -> Scores:

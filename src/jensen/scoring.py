@@ -17,6 +17,7 @@ from jensen.errors import UsageError
 from jensen.functional.importance import log_mean_exp
 from jensen.model import Can, Model, one_a_row
 from jensen.quantity import Kind
+from jensen.weighing import weighing_for
 
 
 class RowSource(Protocol):
@@ -43,6 +44,10 @@ def log_likelihood(
     watch: Callable[[int], None] | None = None,
     context: Tensor | None = None,
     quick: bool = False,
+    method: str = "auto",
+    width: float | None = None,
+    chosen_width: float | None = None,
+    levels: int | None = None,
 ) -> tuple[NDArray[np.float64], Kind, dict[str, Any]]:
     """One log-likelihood a row (n,), nats, its kind, and how it was made.
 
@@ -50,12 +55,16 @@ def log_likelihood(
     inside the logarithm, log (1/k) sum_j p(x + u_j), whose expectation is a lower bound that rises with k. The noise
     is independent from row to row. `watch` is told how many rows are done. With an encoded `context` (n, d) each
     number is log p(x | c), in the same sense. `quick`: of a model with latents, k draws a row and no more, for a look
-    during training; the bound then is that for k as well.
+    during training; the bound then is that for k as well. `method`, `width`, `levels`: how the rows of a model with latents
+    are weighed (`weighing.Weighing`), by default exactly where the model is exact, and as wide as `chosen_width` says.
     """
     if k < 1:
         raise UsageError("expected k >= 1 importance samples", f"got {k}", "k=64 is usual")
     generator = torch.Generator().manual_seed(seed)
-    score, own = _scorer(model, k, generator, quick)
+    weigh = weighing_for(model, method, k, generator, width, chosen_width, levels)
+    if quick or (method == "auto" and width is None and Can.LOG_PROB in model.can):
+        weigh = None
+    score, own = (weigh, Kind.LOWER) if weigh is not None else _scorer(model, k, generator, quick)
     kind = own + codec.kind
     draws = k if codec.random else 1
     device, dtype = place(model)
@@ -83,6 +92,10 @@ def log_likelihood(
         how["k"] = k
     if own is Kind.LOWER and model.bounded_by:
         how["bound"] = model.bounded_by
+    if weigh is not None:
+        facts = weigh.facts()
+        # of rows with noise of their own, the mean over draws is not what was looked at
+        how |= {key: facts[key] for key in facts if draws == 1 or key not in ("noise_sd", "weights")}
     return values, kind, how
 
 

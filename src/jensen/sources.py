@@ -19,6 +19,7 @@ from jensen.density import Density
 from jensen.errors import DataError, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
+from jensen.latent import LatentModel
 from jensen.model import Can, Model, Note
 from jensen.models import CATALOGUE, catalogue_name, model_class
 from jensen.normaliser import log_z
@@ -27,12 +28,17 @@ from jensen.objectives import objective_for
 from jensen.plan import Plan
 from jensen.quantity import Quantity, Scores
 from jensen.scoring import RowSource, log_likelihood, on_device, place, some_places
+from jensen.weighing import choose_width
 
 SAMPLE_BYTES = 1 << 28
 """Codecs, and models that solve themselves, see at most as many rows as fit into this as float64."""
 
 VALID_ROWS = 1024
 """A validation during training scores at most this many rows."""
+
+
+WIDTH_ROWS = 128
+"""Validation rows on which the width of a proposal is chosen."""
 
 
 class Source(Protocol):
@@ -119,11 +125,17 @@ class RowsSource:
         }
 
     def conclude(self, fitted: Fitted, objective: Objective | None, seed: int) -> None:
-        """What the objective has to say in the end of encoded validation rows, and why to doubt the model."""
+        """What is found out on encoded validation rows once the model is trained: the width of the proposals of a model with
+        latents, with noise of its own; what the objective has to say, and why to doubt the model."""
+        model = fitted.model
+        if isinstance(model, LatentModel) and len(self.data.valid) > 1:
+            rows, c = self._valid_rows(seed, WIDTH_ROWS)
+            x, c = self._placed(model, rows, c, seed)
+            fitted.record["width"] = choose_width(model, x, c, seed ^ 0x3F84D5B5)
         aim: Any = objective
         if not hasattr(aim, "health"):
             return
-        found = aim.health(fitted.model, *self._encoded_valid(fitted.model, seed), seed)
+        found = aim.health(model, *self._encoded_valid(model, seed), seed)
         fitted.record["health"] = {name: number.to_dict() for name, number in found.items()}
         if doubt := aim.doubt(found):
             fitted.record["notes"].append(asdict(Note("health", doubt, doubtful=True)))
@@ -143,13 +155,19 @@ class RowsSource:
 
     def _encoded_valid(self, model: Model, seed: int) -> tuple[Tensor, Tensor | None]:
         rows, c = self._valid_rows(seed)
+        return self._placed(model, rows, c, seed)
+
+    def _placed(
+        self, model: Model, rows: NDArray[Any], c: Tensor | None, seed: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Rows as the model sees them, and their contexts, where it is."""
         device, dtype = place(model)
         z, _ = self.codec.encode(as_tensor(rows), torch.Generator().manual_seed(seed))
         return on_device(z, device, dtype), None if c is None else on_device(c, device, dtype)
 
-    def _valid_rows(self, seed: int) -> tuple[NDArray[Any], Tensor | None]:
+    def _valid_rows(self, seed: int, most: int = VALID_ROWS) -> tuple[NDArray[Any], Tensor | None]:
         """The validation rows that are looked at during training, and their encoded contexts."""
-        data, places = self.data, some_places(len(self.data.valid), VALID_ROWS, seed)
+        data, places = self.data, some_places(len(self.data.valid), most, seed)
         c = (
             None
             if self.given is None or data.context is None

@@ -14,6 +14,8 @@ from jensen.fitted import Fitted
 from jensen.model import Can
 from jensen.objectives import OBJECTIVES, parse_objective
 
+pytestmark = pytest.mark.filterwarnings("ignore:the posterior has collapsed")  # so short are the fits
+
 SMALL = {"latents": 3, "hidden": (16,)}
 
 

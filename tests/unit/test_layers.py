@@ -20,20 +20,20 @@ LAYERS: list[list[set[str]]] = [
     [{"heads", "transforms", "posteriors", "priors"}, {"critics"}],
     [
         {"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
-        | {"latent", "mixing", "dequantising"}
+        | {"latent", "diagnosis", "annealing", "mixing", "dequantising"}
     ],
     [{"models"}, {"objectives"}],
-    [{"scoring", "store"}],
+    [{"scoring", "weighing", "store"}],
     [
         {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player", "optimiser"},
         {"metrics"},
         {"checks"},
     ],
     [
-        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing"},
+        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"},
         {"diverging", "discrepancy", "shifts"},
     ],
-    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course", "probing"}],
+    [{"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""

@@ -75,9 +75,37 @@ def score_lines(scores: Scores) -> list[tuple[str, str]]:
         made = scores.how.get("binarisation")
         of = f", of binarised rows ({made})" if made else ""
         lines.append(("cost", f"{shown(numbers['bits_per_dim'])}{of}"))
-    if "bound" in scores.how:
+    if "method" in scores.how:
+        lines += bound_lines(scores)
+    elif "bound" in scores.how:
         lines.append(("bound", f"by {scores.how['bound']}, {scores.how['k']} draws a row"))
     return lines
+
+
+def bound_lines(scores: Scores) -> list[tuple[str, str]]:
+    """What a bound by weights says, its statements apart: how it was made, noise, bias, certificate, weights."""
+    how = scores.how
+    wide = "" if how["width"] == 1 else f" {how['width']:g} times as wide"
+    chains = f"chains of {how.get('levels')} levels from" if how["method"] == "annealed" else "draws of"
+    lines = [("bound", f"by {how['k']:,} {chains} the posterior{wide} a row")]
+    if how.get("noise_sd") is not None:
+        noise = scores.on_these_rows()
+        lines.append((" noise", f"{shown(noise)}: Monte-Carlo alone, on these rows"))
+    certified = scores.certified()
+    said = f"{shown(certified)} on these rows with probability {certified.level:g}, whatever the weights"
+    lines += [(" certified", said), (" bias", "how far the bound lies below log p: in none of the intervals")]
+    if "weights" in how:
+        lines.append((" weights", _weights(how["weights"], how["method"])))
+    return lines
+
+
+def _weights(weights: Mapping[str, Any], method: str) -> str:
+    text = f"median effective sample size {weights['median_ess']:.3g} of {weights['draws']:,}"
+    if "heavy" in weights:
+        text += f"; Pareto k-hat above 0.7 in {100 * weights['heavy']:.0f}% of {weights['looked_at']:,} rows"
+    if method != "annealed" and (weights["median_ess"] < 10 or weights.get("heavy", 0) > 0.5):
+        text += "; poor: raise -k, or pass --method annealed"
+    return text
 
 
 def score_document(scores: Scores | Cannot) -> dict[str, Any]:
@@ -85,10 +113,15 @@ def score_document(scores: Scores | Cannot) -> dict[str, Any]:
     if isinstance(scores, Cannot):
         return {"log_likelihood": None, "bits_per_dim": None, "why_not": str(scores)}
     numbers: Mapping[str, Quantity] = score_numbers(scores)
-    return {
+    found: dict[str, Any] = {
         name: numbers[name].to_dict() if name in numbers else None
         for name in ("log_likelihood", "bits_per_dim")
     }
+    if "method" in scores.how:
+        known = scores.how.get("noise_sd") is not None
+        found["on_these_rows"] = scores.on_these_rows().to_dict() if known else None
+        found["certified"] = scores.certified().to_dict()
+    return found
 
 
 def health_lines(health: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -30,6 +30,18 @@ EXAMPLES = (
 @options.draws
 @options.seed("Seed of the noise, where the number has any.")
 @click.option("--all", "everything", is_flag=True, help="All rows, those the model was fitted to included.")
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "importance", "annealed"]),
+    default="auto",
+    help="Of models with latents: weigh draws of the posterior, or chains annealed from it, dearer and tighter.",
+)
+@click.option(
+    "--width",
+    type=float,
+    help="Of those draws, in posteriors. Default: as the fit chose it, from 64 draws on.",
+)
+@click.option("--levels", type=int, help="Of annealing; default: 300.")
 @options.drop
 @click.option(
     "--context",
@@ -49,6 +61,9 @@ def score(
     k: int,
     seed: int,
     everything: bool,
+    method: str,
+    width: float | None,
+    levels: int | None,
     drop: tuple[str, ...],
     context: tuple[str, ...],
     out: str | None,
@@ -76,7 +91,9 @@ def score(
     values, given, part = chosen(fitted, rows, asked, drop, everything)
     with open_progress(quiet) as progress:
         watch = progress.count(f"scoring {rows}", len(values))
-        scores = fitted.score(values, k, given, seed=seed, watch=watch)
+        scores = fitted.score(
+            values, k, given, seed=seed, method=method, width=width, levels=levels, watch=watch
+        )
     if out is not None:
         _write(Path(out), scores)
     if as_json:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jensen.errors import UsageError
 from jensen.functional.importance import log_mean_exp
+from jensen.functional.intervals import certificate_margin
 
 STEP = 0.4
 """Between two nodes of `subsets`: the trapezoid rule is then wrong by about exp(-pi^2 / STEP) = 2e-11."""
@@ -171,22 +172,12 @@ def certified(bounds: Tensor, alpha: float = 0.05) -> Tensor:
     >>> round(certified(torch.full((200,), -90.0)).item(), 4)
     -90.015
     """
-    return bounds.mean() - _margin(len(bounds), alpha)
+    return bounds.mean() - certificate_margin(len(bounds), alpha)
 
 
 def certified_upper(bounds: Tensor, alpha: float = 0.05) -> Tensor:
     """The mirror of `certified` for upper bounds (n,) whose exp(-bound) has mean at most 1 / p(x)."""
-    return bounds.mean() + _margin(len(bounds), alpha)
-
-
-def _margin(n: int, alpha: float) -> float:
-    if not 0 < alpha < 1 or n < 1:
-        raise UsageError(
-            "a certificate needs rows and a probability between 0 and 1",
-            f"got {n} rows, alpha={alpha!r}",
-            "0.05 is usual",
-        )
-    return -math.log(alpha) / n
+    return bounds.mean() + certificate_margin(len(bounds), alpha)
 
 
 def _checked(log_w: Tensor) -> Tensor:

@@ -79,6 +79,34 @@ def share_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float
     return min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share)
 
 
+def certificate_margin(n: int, alpha: float) -> float:
+    """log(1 / alpha) / n: what is taken off the mean of n lower bounds to have their truth with probability 1 - alpha.
+
+    See `functional.bounds.certified`. Raises UsageError unless 0 < alpha < 1 and n >= 1.
+
+    >>> round(certificate_margin(200, 0.05), 4)
+    0.015
+    """
+    if not 0 < alpha < 1 or n < 1:
+        raise UsageError(
+            "a certificate needs rows and a probability between 0 and 1",
+            f"got {n} rows, alpha={alpha!r}",
+            "0.05 is usual",
+        )
+    return -math.log(alpha) / n
+
+
+def normal_quantile(level: float) -> float:
+    """Two-sided quantile of the normal law: P(|Z| <= q) = level.
+
+    >>> round(normal_quantile(0.95), 3)
+    1.96
+    """
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 + level / 2))
+
+
 def t_quantile(level: float, freedom: float) -> float:
     """Two-sided quantile of Student's t: P(|T| <= q) = level.
 

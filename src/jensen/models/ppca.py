@@ -61,11 +61,17 @@ class PPCA(LatentModel):
         self.refuse_context(c)
         return torch.cat([self.encoder(x.flatten(1)), self.spread.expand(len(x), -1)], 1)
 
-    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """log N(x; W z + mean, scale^2) (n, k), nats."""
+    def log_likelihood(
+        self, x: Tensor, z: Tensor, c: Tensor | None = None, observed: Tensor | None = None
+    ) -> Tensor:
+        """log N(x; W z + mean, scale^2) (n, k), nats, of all columns or the observed ones."""
         rest = (x.flatten(1) - self.mean).unsqueeze(1) - z @ self.weight.T
+        columns: int | Tensor = self.space.dims
+        if observed is not None:
+            seen = observed.flatten(1).unsqueeze(1)
+            rest, columns = rest.masked_fill(~seen, 0), seen.sum(2)
         squares = rest.square().sum(2, dtype=self.sum_type()) * (-2 * self.log_scale).exp()
-        return -0.5 * squares - self.space.dims * (self.log_scale + HALF_LOG_2PI)
+        return -0.5 * squares - columns * (self.log_scale + HALF_LOG_2PI)
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x) (n,), nats, exact: N(mean, W W^T + scale^2), in float64, by the matrix inversion lemma."""
@@ -77,13 +83,11 @@ class PPCA(LatentModel):
         log_det = 2 * self.space.dims * log_scale + 2 * root.diagonal().log().sum()
         return -0.5 * (squares + log_det) - self.space.dims * HALF_LOG_2PI
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """n rows (n, *shape)."""
+    def rows_at(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Rows (n, *shape): W z + mean, with noise."""
         self.refuse_context(c)
-        z = self.draw_prior(n, generator)
-        noise = normals(n, self.space.dims, like=z, generator=generator)
-        return (z @ self.weight.T + self.mean + self.log_scale.exp() * noise).reshape(n, *self.space.shape)
+        noise = normals(len(z), self.space.dims, like=z, generator=generator)
+        return (z @ self.weight.T + self.mean + self.log_scale.exp() * noise).reshape(-1, *self.space.shape)
 
     def embed(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The exact posterior mean of z (n, d)."""

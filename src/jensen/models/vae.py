@@ -78,17 +78,19 @@ class VAE(LatentModel):
         found: Tensor = self.encoder(self.input(x), self.features_of(c, len(x)))
         return found
 
-    def log_likelihood(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """log p(x | z, c) (n, k), nats."""
+    def log_likelihood(
+        self, x: Tensor, z: Tensor, c: Tensor | None = None, observed: Tensor | None = None
+    ) -> Tensor:
+        """log p(x | z, c) (n, k), nats, of all sites or the observed ones."""
         parameters = self._site_parameters(z, self.features_of(c, len(x)))
-        return self.head.log_prob(parameters, x.unsqueeze(1)).flatten(2).sum(2, dtype=self.sum_type())
+        each = self.head.log_prob(parameters, x.unsqueeze(1))
+        if observed is not None:
+            each = each.masked_fill(~observed.unsqueeze(1), 0)
+        return each.flatten(2).sum(2, dtype=self.sum_type())
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """n rows (n, *shape): z from the prior, then every site from its head."""
-        if n < 1:
-            raise UsageError("expected at least one row to sample", f"got n={n}", "pass n=16, say")
-        z = self.draw_prior(n, generator)
+    def rows_at(self, z: Tensor, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Rows (n, *shape) given z (n, d), every site from its head."""
+        n = len(z)
         parameters = self._site_parameters(z.unsqueeze(1), self.features_of(c, n)).reshape(
             n, self.space.dims, -1
         )

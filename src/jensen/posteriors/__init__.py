@@ -32,6 +32,10 @@ class Posterior(nn.Module):
         """
         raise NotImplementedError
 
+    def noise_of(self, parameters: Tensor, z: Tensor, width: float = 1.0) -> Tensor:
+        """The noise (n, k, d) that `draw` makes z (n, k, d) of."""
+        raise NotImplementedError
+
     def forward(self, parameters: Tensor, z: Tensor) -> Tensor:
         """log q(z) (n, k), nats, of any z (n, k, d)."""
         raise NotImplementedError

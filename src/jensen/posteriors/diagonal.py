@@ -25,6 +25,10 @@ class Diagonal(Posterior):
         log_det = log_scale.sum(-1, keepdim=True) + noise.shape[-1] * math.log(width)
         return z, normal.standard_log_prob(noise) - log_det
 
+    def noise_of(self, parameters: Tensor, z: Tensor, width: float = 1.0) -> Tensor:
+        mean, log_scale = self.split(parameters)
+        return (z - mean.unsqueeze(1)) * ((-log_scale).exp() / width).unsqueeze(1)
+
     def forward(self, parameters: Tensor, z: Tensor) -> Tensor:
         mean, log_scale = self.split(parameters)
         return normal.log_prob(z, mean.unsqueeze(1), log_scale.unsqueeze(1))

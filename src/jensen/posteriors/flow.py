@@ -37,6 +37,11 @@ class FlowPosterior(Posterior):
         z = z.T.reshape(noise.shape)
         return z, normal.standard_log_prob(noise) - log_det - moved.view(z.shape[:-1])
 
+    def noise_of(self, parameters: Tensor, z: Tensor, width: float = 1.0) -> Tensor:
+        mean, log_scale, steer = self._split(parameters)
+        start = self.maps.encode(*self._columns(z, steer))[0].T.reshape(z.shape)
+        return (start - mean.unsqueeze(1)) * ((-log_scale).exp() / width).unsqueeze(1)
+
     def forward(self, parameters: Tensor, z: Tensor) -> Tensor:
         mean, log_scale, steer = self._split(parameters)
         start, moved = self.maps.encode(*self._columns(z, steer))

@@ -32,10 +32,13 @@ class Full(Posterior):
         log_det = log_diagonal.sum(-1, keepdim=True) + self.latents * math.log(width)
         return z, normal.standard_log_prob(noise) - log_det
 
+    def noise_of(self, parameters: Tensor, z: Tensor, width: float = 1.0) -> Tensor:
+        mean, _, root = self.split(parameters)
+        return torch.linalg.solve_triangular(root, (z - mean.unsqueeze(1)).mT, upper=False).mT / width
+
     def forward(self, parameters: Tensor, z: Tensor) -> Tensor:
-        mean, log_diagonal, root = self.split(parameters)
-        noise = torch.linalg.solve_triangular(root, (z - mean.unsqueeze(1)).mT, upper=False).mT
-        return normal.standard_log_prob(noise) - log_diagonal.sum(-1, keepdim=True)
+        log_det = self.split(parameters)[1].sum(-1, keepdim=True)
+        return normal.standard_log_prob(self.noise_of(parameters, z)) - log_det
 
     def kl(self, parameters: Tensor) -> Tensor:
         mean, log_diagonal, root = self.split(parameters)

@@ -48,8 +48,12 @@ class Prior(nn.Module):
     def sample(
         self, n: int, like: Tensor, generator: torch.Generator | None = None, pseudo: Tensor | None = None
     ) -> Tensor:
-        """z (n, d), of the type and on the device of `like`."""
+        """z and the latents above it (n, d + noise), of the type and on the device of `like`."""
         raise NotImplementedError
+
+    def noise_of(self, z: Tensor, above: Tensor) -> Tensor:
+        """The noise (n, k, noise) that makes `forward` draw these latents `above` (n, k, noise) z (n, k, d)."""
+        return above
 
 
 def prior_for(name: str, latents: Sequence[int], hidden: Sequence[int], components: int = 0) -> Prior:

@@ -43,8 +43,15 @@ class Layered(Prior):
     def sample(
         self, n: int, like: Tensor, generator: torch.Generator | None = None, pseudo: Tensor | None = None
     ) -> Tensor:
-        mean, log_scale = _split(self.down(self.top.sample(n, like, generator)))
-        return mean + log_scale.exp() * normal.normals(*mean.shape, like=like, generator=generator)
+        above = self.top.sample(n, like, generator)
+        mean, log_scale = _split(self.down(above[:, : self.above]))
+        z = mean + log_scale.exp() * normal.normals(*mean.shape, like=like, generator=generator)
+        return torch.cat([z, above], 1)
+
+    def noise_of(self, z: Tensor, above: Tensor) -> Tensor:
+        y, rest = above.split((self.above, self.top.noise), -1)
+        mean, log_scale = _split(self.up(z))
+        return torch.cat([(y - mean) * (-log_scale).exp(), self.top.noise_of(y, rest)], -1)
 
 
 def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:
