@@ -22,6 +22,10 @@ class Turn(nn.Module):
     repeats: int = 1
     steady: bool = True
     """Whether a loss far above the first one means that training diverged: not where the goal moves."""
+    pace: float = 1.0
+    """The learning rate, as a multiple of the plan's: two turns may have two time scales."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of Adam: how slowly its means of the gradient and of its square forget."""
     progress: float = 0.0
     """The share of the budget that is done, 0 to 1; the loop sets it."""
 
@@ -52,6 +56,7 @@ class Objective(Protocol):
 
     An objective may also write `monitor(model, x, c, seed) -> Quantity`, what decides which weights are kept (larger is
     better) on encoded validation rows; without it they are scored, where the model has a likelihood or a bound on one.
+    It may write `suits(model) -> dict`: settings of the loop, by name, in place of the plan's defaults.
     """
 
     needs: ClassVar[Can]

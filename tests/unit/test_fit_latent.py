@@ -53,7 +53,9 @@ def test_grey_rows_are_no_bits(fitted: Fitted) -> None:
         fitted.score(np.full((2, 1, 8, 8), 0.3))
 
 
-@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "likelihood"])
+@pytest.mark.parametrize(
+    "objective", [name for name in OBJECTIVES if name not in ("likelihood", "reverse-kl", "adversarial")]
+)
 def test_every_objective_trains_and_repeats(objective: str, rows: jensen.Rows) -> None:
     one, other = (jensen.fit("vae", rows, objective=objective, steps=40, **SMALL) for _ in range(2))
     untrained = jensen.fit("vae", rows, steps=1, **SMALL)

@@ -23,6 +23,7 @@ CATALOGUE: dict[str, str] = {
     "glow": "jensen.models.glow:Glow",
     "vae": "jensen.models.vae:VAE",
     "ppca": "jensen.models.ppca:PPCA",
+    "gan": "jensen.models.gan:GAN",
 }
 
 

@@ -22,12 +22,14 @@ OBJECTIVES: dict[str, str] = {
     "miwae": "jensen.objectives.miwae:MIWAE",
     "ciwae": "jensen.objectives.ciwae:CIWAE",
     "renyi": "jensen.objectives.renyi:Renyi",
+    "adversarial": "jensen.objectives.adversarial:Adversarial",
 }
 
 DEFAULTS: tuple[tuple[Can, str], ...] = (
     (Can.LOG_PROB, "likelihood"),
     (Can.LOG_WEIGHTS, "elbo"),
     (Can.LOG_PROB_LOWER, "bound"),
+    (Can.SAMPLE, "adversarial"),
 )
 """The first objective whose abilities a model has is its default."""
 
