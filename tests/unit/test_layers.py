@@ -30,7 +30,8 @@ LAYERS: list[list[set[str]]] = [
         {"checks"},
     ],
     [
-        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing"},
+        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing"}
+        | {"freshness", "refining"},
         {"diverging", "discrepancy", "shifts"},
     ],
     [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course"}],
