@@ -88,6 +88,7 @@ class Discriminate(Turn):
 
     name = "discriminator"
     steady = False  # its opponent learns
+    later_wins = True
 
     def __init__(self, game: Game, betas: tuple[float, float], pace: float, shared: bool) -> None:
         super().__init__()

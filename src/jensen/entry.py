@@ -63,7 +63,7 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
         tell(title, "sample")
         begun = time.perf_counter()
         made_here = not isinstance(fitted.model, Samples)
-        count = SHOWN if made_here else min(SHOWN, len(fitted.model.rows))
+        count = min(SHOWN, int(fitted.record.get("samples", SHOWN)))
         samples = fitted.sample(count, seed=seed, context=_shown_contexts(data))
         seconds = max(time.perf_counter() - begun, 1e-9)
         if made_here:

@@ -22,6 +22,8 @@ class Turn(nn.Module):
     repeats: int = 1
     steady: bool = True
     """Whether a loss far above the first one means that training diverged: not where the goal moves."""
+    later_wins: bool = False
+    """Whether of two checks that noise cannot tell apart the later weights are kept: where no loss says which are better."""
     pace: float = 1.0
     """The learning rate, as a multiple of the plan's: two turns may have two time scales."""
     betas: tuple[float, float] = (0.9, 0.999)

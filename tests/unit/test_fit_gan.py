@@ -151,6 +151,21 @@ def test_a_collapsed_generator_is_doubted_and_a_good_one_is_not() -> None:
     assert model.notes(x[:6]) == []
 
 
+@pytest.mark.parametrize("last, kept", [(-0.3, 60), (-0.6, 40)])
+def test_of_checks_within_noise_the_later_weights_are_kept(
+    last: float, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([-0.5, -0.2, last])
+
+    def monitor(*_: Any) -> jensen.Quantity:
+        value = next(values)
+        return jensen.Quantity(value, jensen.Kind.UPPER, "nats", interval=(value - 0.15, value + 0.15))
+
+    monkeypatch.setattr(Adversarial, "monitor", monitor)
+    fitted = quiet("gan", line(), plan=Plan(steps=60, batch=32, checks=3), **SMALL)
+    assert fitted.record["run"]["best_step"] == kept
+
+
 def test_settings_left_at_their_defaults_become_those_of_the_preset() -> None:
     fitted = quiet("gan", line(), steps=2, plan=Plan(batch=16), **SMALL)
     loop = dict(PRESETS["table"].loop)
