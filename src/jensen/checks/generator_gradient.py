@@ -22,9 +22,8 @@ REJECTED = 5.0
 
 def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
-    return (
-        "" if callable(getattr(module, "draw", None)) else "the module has no draw, samples with a gradient"
-    )
+    able = all(callable(getattr(module, name, None)) for name in ("draw", "features", "sample"))
+    return "" if able else "the module is no generator: it has no `draw` of samples with a gradient"
 
 
 def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int) -> Verdict:
