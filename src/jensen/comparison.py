@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from jensen._version import __version__
+from jensen.adapt.samples import samples_of
 from jensen.conditioning import check_comparable
 from jensen.context import context_facts
 from jensen.data import Rows
@@ -115,7 +116,7 @@ class Comparison:
 
 
 def compare(
-    models: str | Fitted | Sequence[str | Fitted] | Mapping[str, str | Fitted] | None,
+    models: str | Fitted | Sequence[str | Fitted] | Mapping[str, Any] | None,
     rows: Any,
     *,
     lens: None = None,
@@ -132,8 +133,8 @@ def compare(
 ) -> Comparison:
     """Fit what is named, take what is fitted, and score all of it on the same held-out rows.
 
-    `models`: names of the catalogue, fitted models, or a mapping from titles to either; None is the default line-up
-    for the rows. `rows`: anything
+    `models`: names of the catalogue, fitted models, or a mapping from titles to either, or to samples made elsewhere: an
+    array, a frame or a Path, which enters as a model that can only sample; None is the default line-up for the rows. `rows`: anything
     `jensen.rows` reads; its training part fits the named models, its held-out part scores all. `steps`, `seconds`:
     the budget of each model that trains. `k`: draws for numbers that are bounds. `level`: of the intervals, and of
     all proven orders together. `context`: as for `jensen.rows`; every model then states log p(row | context), and the
@@ -152,6 +153,8 @@ def compare(
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
     check_seed(seed)
     data = read_rows(rows, context=context)
+    if isinstance(models, Mapping):
+        models = {t: m if isinstance(m, (str, Fitted)) else _drawn(t, m, data) for t, m in models.items()}
     chosen = titled(line_up(data) if models is None else models)
     check_comparable(chosen, data)
     refuse_other_bits(chosen, data)
@@ -186,6 +189,13 @@ def compare(
         "processor": processor(),
     }
     return Comparison(data, entries, level, facts)
+
+
+def _drawn(title: str, source: Any, data: Rows) -> Any:
+    """Samples made elsewhere as a model; what is neither a path nor like an array is left for the error that names it."""
+    if not (isinstance(source, (Path, list)) or hasattr(source, "__array__") or hasattr(source, "columns")):
+        return source
+    return samples_of(title, source, data.space)
 
 
 def processor() -> str:

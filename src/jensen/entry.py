@@ -10,11 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.adapt.samples import Samples
 from jensen.auditing import audit
 from jensen.checks.verdict import Verdict
 from jensen.data import Contexts, Rows
 from jensen.errors import Cannot, JensenError
 from jensen.fitted import Fitted
+from jensen.freshness import fresh_jsd
 from jensen.functional.site_links import LARGE, SiteLinks
 from jensen.links import site_links
 from jensen.model import Can, abilities
@@ -42,6 +44,8 @@ class Entry:
     why_not: str | None
     samples: NDArray[Any] | None
     sample_rate: Quantity | None
+    jsd: Quantity | None = None
+    why_no_jsd: str | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     links: SiteLinks | None = None
 
@@ -58,9 +62,14 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
     if Can.SAMPLE in fitted.can:
         tell(title, "sample")
         begun = time.perf_counter()
-        samples = fitted.sample(SHOWN, seed=seed, context=_shown_contexts(data))
+        made_here = not isinstance(fitted.model, Samples)
+        count = min(SHOWN, int(fitted.record.get("samples", SHOWN)))
+        samples = fitted.sample(count, seed=seed, context=_shown_contexts(data))
         seconds = max(time.perf_counter() - begun, 1e-9)
-        rate = Quantity(SHOWN / seconds, Kind.ESTIMATE, "rows/s", how={"n": SHOWN, "batch": SHOWN})
+        if made_here:
+            rate = Quantity(count / seconds, Kind.ESTIMATE, "rows/s", how={"n": count, "batch": count})
+    tell(title, "judge")
+    jsd, why_no_jsd = _fresh_jsd(fitted, data, seed)
     tell(title, "audit")
     return Entry(
         title,
@@ -69,9 +78,26 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
         why_not,
         samples,
         rate,
-        audit(fitted, some_rows(data.test, 64, seed), seed=seed),
+        jsd,
+        why_no_jsd,
+        _audit(fitted, data, seed),
         _links(fitted),
     )
+
+
+def _fresh_jsd(fitted: Fitted, data: Rows, seed: int) -> tuple[Quantity | None, str | None]:
+    """The bound by a fresh critic, or why there is none."""
+    try:
+        return fresh_jsd(fitted, data, seed), None
+    except Cannot as error:
+        return None, f"cannot, because {error}"
+
+
+def _audit(fitted: Fitted, data: Rows, seed: int) -> list[Verdict]:
+    """The checks of a model; rows made elsewhere promise nothing."""
+    if isinstance(fitted.model, Samples):
+        return []
+    return audit(fitted, some_rows(data.test, 64, seed), seed=seed)
 
 
 def _shown_contexts(data: Rows) -> Contexts | None:
@@ -114,6 +140,8 @@ def entry_dict(entry: Entry, level: float) -> dict[str, Any]:
         "why_not": entry.why_not,
         "fit_seconds": run.get("seconds"),
         "stopped": run.get("stopped", ""),
+        "jsd": None if entry.jsd is None else entry.jsd.to_dict(),
+        "why_no_jsd": entry.why_no_jsd,
         "sample_rate": None if entry.sample_rate is None else entry.sample_rate.to_dict(),
         "parameters": record.get("parameters"),
         "steps": run.get("steps", 0),

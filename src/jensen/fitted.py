@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, on_device, place
 from jensen.space import Space
 from jensen.store import all_or_nothing, build, load_tensors, load_weights, model_record, write_tensors
+
+if TYPE_CHECKING:
+    from jensen.refining import Refined
 
 FORMAT = 1
 
@@ -180,6 +183,19 @@ class Fitted:
         if {scored, origin} & {known.get("hash"), known.get("train_hash")}:
             how["seen"] = "the model was fitted on these rows, or on a part of them"
         return Scores(values, kind, self.space.measure, self.space.dims, scored, how=how)
+
+    def refine(self, rows: Any, *, seed: int = 0) -> Refined:
+        """This model corrected by a critic that tells `rows` from its samples: log f1 = log f0 + logit - log Z.
+
+        The critic learns from the training part of `rows` (anything `jensen.rows` reads, in the model's space), is
+        calibrated on the validation part, and both models are judged on the test part, which must be rows that this
+        model was not fitted to. The result has log-likelihood (where the model has one) and Jensen-Shannon divergence
+        before and after, `sample` by rejection and, for models with log_prob, `score`: an estimate. Raises Cannot for a
+        conditional model and one that does not sample, DataError for too few rows.
+        """
+        from jensen.refining import refine
+
+        return refine(self, rows, seed)
 
     def _encoded(self, given: Contexts | None, part: slice = slice(None)) -> Tensor | None:
         """Contexts as the model sees them, on its device."""

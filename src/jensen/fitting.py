@@ -134,9 +134,10 @@ class _Task:
     def __init__(
         self, source: Source, model: Model, plan: Plan, seed: int, objective: str | Objective | None
     ) -> None:
-        self.source, self.model, self.plan, self.seed = source, model, plan, seed
+        self.source, self.model, self.seed = source, model, seed
         self.objective = source.objective(model, objective)
-        self.feed = source.feed(model, plan, seed)
+        self.plan = _suited(plan, self.objective, model)
+        self.feed = source.feed(model, self.plan, seed)
 
     def perform(self, out: str | Path | None, resume: bool, overwrite: bool, watch: Watch | None) -> Fitted:
         """Solve or train, then save."""
@@ -237,6 +238,14 @@ def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:
     if steps is None and seconds is None:
         return plan
     return replace(plan, steps=steps, seconds=seconds)
+
+
+def _suited(plan: Plan, objective: Objective | None, model: Model) -> Plan:
+    """The plan with what suits the objective in place of settings that were left at their defaults."""
+    suits = getattr(objective, "suits", None)
+    wanted: dict[str, Any] = {} if suits is None else suits(model)
+    default = Plan()
+    return replace(plan, **{k: v for k, v in wanted.items() if getattr(plan, k) == getattr(default, k)})
 
 
 def _open_folder(folder: Path, resume: bool, overwrite: bool) -> Path:

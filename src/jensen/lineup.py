@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
+from jensen.adapt.samples import Samples
 from jensen.data import Rows
 from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
 from jensen.fitted import Fitted
@@ -84,6 +85,11 @@ def strangers(chosen: Mapping[str, str | Fitted], data: Rows) -> list[str]:
     """What must be said of fitted models that did not come from this split of these rows."""
     said = []
     for title, item in chosen.items():
+        if not isinstance(item, str) and isinstance(item.model, Samples):
+            said.append(
+                f"{title} is rows made elsewhere: nothing says that their maker never saw the rows scored here"
+            )
+            continue
         source = {} if isinstance(item, str) else item.record.get("data", {})
         if not isinstance(item, str) and (
             source.get("hash"),

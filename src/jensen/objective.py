@@ -22,6 +22,12 @@ class Turn(nn.Module):
     repeats: int = 1
     steady: bool = True
     """Whether a loss far above the first one means that training diverged: not where the goal moves."""
+    later_wins: bool = False
+    """Whether of two checks that noise cannot tell apart the later weights are kept: where no loss says which are better."""
+    pace: float = 1.0
+    """The learning rate, as a multiple of the plan's: two turns may have two time scales."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of Adam: how slowly its means of the gradient and of its square forget."""
     progress: float = 0.0
     """The share of the budget that is done, 0 to 1; the loop sets it."""
 
@@ -54,6 +60,7 @@ class Objective(Protocol):
     better) on encoded validation rows; without it they are scored, where the model has a likelihood or a bound on one.
     One that also writes `health(model, x, c, seed) -> {name: Quantity}` and `doubt(health) -> str` is asked at the end for
     whatever else tells how the training went, and for why the model is to be doubted (a JensenWarning), if it is.
+    It may write `suits(model) -> dict`: settings of the loop, by name, in place of the plan's defaults.
     """
 
     needs: ClassVar[Can]

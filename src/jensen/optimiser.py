@@ -19,8 +19,10 @@ class Adam:
     (three seconds). The weights are bit for bit the same. Every parameter keeps its own count of steps.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
-        self.decay = decay
+    def __init__(
+        self, parameters: Sequence[Tensor], decay: float, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> None:
+        self.decay, self.betas = decay, betas
         self.steps = [torch.zeros((), device=p.device) for p in parameters]
         self.first = [torch.zeros_like(p) for p in parameters]
         self.second = [torch.zeros_like(p) for p in parameters]
@@ -45,8 +47,8 @@ class Adam:
             [],
             steps,
             lr=rate,
-            beta1=0.9,
-            beta2=0.999,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             weight_decay=self.decay,
             eps=1e-8,
             amsgrad=False,

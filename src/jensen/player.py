@@ -35,7 +35,7 @@ class Player:
         self.forward: Callable[..., Tensor] = torch.compile(turn) if plan.compile else turn
         self.clip = plan.clip
         self.optimiser: Adam | Momentum = (
-            Adam(self.parameters, plan.decay)
+            Adam(self.parameters, plan.decay, turn.betas)
             if plan.optimiser == "adam"
             else Momentum(self.parameters, plan.decay, lars=plan.optimiser == "lars")
         )
@@ -76,7 +76,7 @@ class Player:
         scale = torch.fmax(length / longest, self.one)  # fmax passes over the nan of 0 / 0
         lengths = average.lerp(torch.fmin(length, longest), 0.01)
         self.length = torch.where(good, lengths, self.length)
-        self.optimiser.step(moved, parameters, gradients, rate, scale, self.bad)
+        self.optimiser.step(moved, parameters, gradients, rate * self.turn.pace, scale, self.bad)
         for parameter in parameters:
             parameter.grad = None
         self.skipped += self.bad

@@ -194,14 +194,19 @@ class _Training:
             return
         with self.average.in_place():
             moment.valid = self.validate()
-            if moment.valid.value > self.best_value:
-                self.best_value, self.waited = moment.valid.value, 0
+            if self._is_best(moment.valid):
+                self.best_value, self.waited = max(moment.valid.value, self.best_value), 0
                 self.run.best_step = moment.step
                 self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             else:
                 self.waited += 1
         low, high = moment.valid.interval or (None, None)
         self.run.history[-1] |= {"valid": moment.valid.value, "valid_low": low, "valid_high": high}
+
+    def _is_best(self, valid: Quantity) -> bool:
+        """Whether these weights are the ones to keep so far."""
+        ties = valid.interval is not None and self.players[0].turn.later_wins
+        return (valid.interval[1] if ties and valid.interval else valid.value) > self.best_value
 
     def _keep_best(self) -> None:
         """Leave the best validated average in the model, or else the last average."""

@@ -46,6 +46,7 @@ HYPER: dict[str, dict[str, Any]] = {
     "glow": {"transforms": 2, "width": 8, "noise_couplings": 2},
     "vae": {"latents": 2, "hidden": (16,)},
     "encoder": {"features": 12, "width": 8},
+    "gan": {"latents": 4, "width": 16, "channels": 4},
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jensen
-from jensen.errors import UsageError
+from jensen.errors import SpaceError, UsageError
 from jensen.quantity import Answer
 
 
@@ -94,3 +94,19 @@ def test_what_is_no_model_is_refused_before_the_fits() -> None:
 def test_a_table_of_mixed_columns_says_which_to_drop() -> None:
     with pytest.raises(jensen.SpaceError, match="sex"):
         jensen.compare(None, "diabetes")
+
+
+def test_samples_made_elsewhere_are_judged_beside_models_and_cannot_be_scored(tmp_path: Path) -> None:
+    """The same bound as of the laws themselves: N(0.8, 1) in two columns against N(0, 1) has a JSD of 0.138 nats."""
+    rng = np.random.default_rng(0)
+    rows, far, near = (rng.normal(shift, 1, (n, 2)) for shift, n in ((0, 4000), (0.8, 1200), (0, 1200)))
+    np.save(tmp_path / "near.npy", near)
+    found = jensen.compare({"far": far, "near": tmp_path / "near.npy", "few": near[:30]}, rows).to_dict()
+    told = {model["name"]: model for model in found["models"]}
+    assert told["near"]["jsd"]["value"] < 0.03 < 0.08 < told["far"]["jsd"]["value"] < 0.17
+    assert told["far"]["jsd"]["interval"][0] < 0.138 and told["far"]["jsd"]["kind"] == "lower"
+    assert "40 samples" in told["few"]["why_no_jsd"] and told["far"]["why_not"].startswith("cannot")
+    assert told["far"]["audit"] == [] and told["far"]["abilities"] == ["sample"]
+    assert any("far is rows made elsewhere" in note for note in found["data"]["notes"])
+    with pytest.raises(SpaceError):
+        jensen.compare({"wide": rng.normal(size=(99, 3))}, rows)

@@ -17,10 +17,10 @@ SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 LAYERS: list[list[set[str]]] = [
     [{"_version", "errors", "quantity"}],
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
-    [{"heads", "transforms", "posteriors", "priors"}, {"critics"}],
+    [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [
         {"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
-        | {"latent", "diagnosis", "annealing", "mixing", "dequantising"}
+        | {"latent", "diagnosis", "annealing", "mixing", "dequantising", "generator", "adversary"}
     ],
     [{"models"}, {"objectives"}],
     [{"scoring", "weighing", "store"}],
@@ -30,7 +30,8 @@ LAYERS: list[list[set[str]]] = [
         {"checks"},
     ],
     [
-        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"},
+        {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"}
+        | {"freshness", "refining"},
         {"diverging", "discrepancy", "shifts"},
     ],
     [{"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}],
@@ -63,6 +64,7 @@ LEAF_PACKAGES = {
     "posteriors",
     "priors",
     "critics",
+    "costs",
 }
 """One idea a file: no leaf of these is imported by another. What two share goes down to nn/ or functional/, and their
 `__init__` or catalogue names them as strings."""

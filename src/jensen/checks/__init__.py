@@ -28,6 +28,7 @@ CHECKS: dict[str, str] = {
     "triangular": "jensen.checks.triangular:check",
     "monotone": "jensen.checks.monotone:check",
     "onto": "jensen.checks.onto:check",
+    "generator_gradient": "jensen.checks.generator_gradient:check",
     "rows_independent": "jensen.checks.rows_independent:check",
     "declared_abilities": "jensen.checks.declared_abilities:check",
     "save_load_same": "jensen.checks.save_load_same:check",

@@ -88,7 +88,7 @@ def strengthen(model: Any, seed: int = 0) -> None:
             return
         _shake(model, generator)
         if not can(model) & (Can.LOG_PROB | Can.LOG_PROB_LOWER):
-            return
+            return  # nothing says which rows are likely
         score = _score(model)
         density = model.space.measure == "density"
         rows = dependent_rows(model.space, 1000 if density else 48, generator).to(device_of(model))

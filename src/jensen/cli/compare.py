@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "jensen compare digits --seconds 20",
+    "jensen compare mine.csv --samples theirs.csv",
     "jensen compare mine.csv --models independent,mixture --runs runs/mine --report report/mine.html",
 )
 
@@ -32,10 +33,18 @@ EXAMPLES = (
 @verb("compare", examples=EXAMPLES, listing=options.LISTING)
 @click.argument("rows", metavar="ROWS")
 @click.option(
-    "--models", metavar="A,B,C", help="Models to fit.  [default: what suits the rows, unless --runs is given]"
+    "--models",
+    metavar="A,B,C",
+    help="Models to fit.  [default: what suits the rows, unless --runs or --samples is given]",
 )
 @click.option(
     "--runs", multiple=True, metavar="DIR", help="A run of jensen fit to take part. May be repeated."
+)
+@click.option(
+    "--samples",
+    multiple=True,
+    metavar="FILE",
+    help="Rows drawn by a model made elsewhere, to take part as what can only sample. May be repeated.",
 )
 @options.steps
 @options.seconds
@@ -67,6 +76,7 @@ def compare(
     rows: str,
     models: str | None,
     runs: tuple[str, ...],
+    samples: tuple[str, ...],
     steps: int | None,
     seconds: float | None,
     seed: int,
@@ -96,7 +106,7 @@ def compare(
     import jensen
 
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
-    chosen = _chosen(options.parse_names(models), runs)
+    chosen = _chosen(options.parse_names(models), runs, samples)
     data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
@@ -121,19 +131,23 @@ def compare(
         click.echo(f"\nreport: {click.style(str(path), bold=True)}")
 
 
-def _chosen(names: Sequence[str] | None, runs: Sequence[str]) -> dict[str, str | Fitted] | None:
+def _chosen(
+    names: Sequence[str] | None, runs: Sequence[str], samples: Sequence[str]
+) -> dict[str, str | Fitted | Path] | None:
     """Titles and what stands behind them; None for the default line-up. Unknown names and broken runs raise here."""
-    if names is None and not runs:
+    if names is None and not runs and not samples:
         return None
     import jensen
     from jensen.models import model_class
 
-    chosen: dict[str, str | Fitted] = {}
+    chosen: dict[str, str | Fitted | Path] = {}
     for name in names or []:
         model_class(name)
         chosen[_free(name, chosen)] = name
     for run in runs:
         chosen[_free(Path(run).name or run, chosen)] = jensen.load(run)
+    for drawn in samples:
+        chosen[_free(Path(drawn).stem or drawn, chosen)] = Path(drawn)
     return chosen
 
 

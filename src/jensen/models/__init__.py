@@ -24,6 +24,7 @@ CATALOGUE: dict[str, str] = {
     "vae": "jensen.models.vae:VAE",
     "ppca": "jensen.models.ppca:PPCA",
     "encoder": "jensen.models.encoder:Encoder",
+    "gan": "jensen.models.gan:GAN",
 }
 
 

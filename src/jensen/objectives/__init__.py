@@ -23,12 +23,14 @@ OBJECTIVES: dict[str, str] = {
     "ciwae": "jensen.objectives.ciwae:CIWAE",
     "renyi": "jensen.objectives.renyi:Renyi",
     "contrastive": "jensen.objectives.contrastive:Contrastive",
+    "adversarial": "jensen.objectives.adversarial:Adversarial",
 }
 
 DEFAULTS: tuple[tuple[Can, str], ...] = (
     (Can.LOG_PROB, "likelihood"),
     (Can.LOG_WEIGHTS, "elbo"),
     (Can.LOG_PROB_LOWER, "bound"),
+    (Can.SAMPLE, "adversarial"),
     (Can.EMBED, "contrastive"),
 )
 """The first objective whose abilities a model has is its default."""

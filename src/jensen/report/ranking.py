@@ -20,6 +20,8 @@ class Row:
     about: str
     log_likelihood: Shown | None
     bits_per_dim: Shown | None
+    jsd: Shown | None
+    why_no_jsd: str
     why_not: str
     why_no_bits: str
     measure: str
@@ -49,7 +51,9 @@ def ranked(record: Record) -> list[Row]:
 def legend(record: Record) -> list[tuple[str, str]]:
     """The signs that appear in the table, each with what it means."""
     rows = ranked(record)
-    cells = [cell for row in rows for cell in (row.log_likelihood, row.bits_per_dim, row.sample_rate)]
+    cells = [
+        cell for row in rows for cell in (row.log_likelihood, row.bits_per_dim, row.jsd, row.sample_rate)
+    ]
     seen = {cell.sign for cell in cells if cell is not None}
     return [(sign, meaning) for sign, meaning in MEANING.items() if sign in seen]
 
@@ -85,6 +89,8 @@ def _row(model: Record, measure: str) -> Row:
         about=model["about"],
         log_likelihood=None if score is None else show(score),
         bits_per_dim=None if bits is None else show(bits),
+        jsd=None if model.get("jsd") is None else show(model["jsd"]),
+        why_no_jsd=model.get("why_no_jsd") or "not measured",
         why_not=model["why_not"] or "not scored",
         why_no_bits="see log-likelihood" if score is None else "a density: no bits",
         measure=other,

@@ -131,9 +131,10 @@ def _how(model: Record) -> dict[str, Any]:
     for name, key in (
         ("log-likelihood", "log_likelihood"),
         ("bits/dim", "bits_per_dim"),
+        ("JSD", "jsd"),
         ("rows/s", "sample_rate"),
     ):
-        quantity = model[key]
+        quantity = model.get(key)
         if quantity is not None:
             kind = f"{quantity['kind']}, {quantity['measure']}" if quantity["measure"] else quantity["kind"]
             numbers.append({"name": name, "kind": kind, "how": as_pairs(quantity["how"])})

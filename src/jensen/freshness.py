@@ -1,0 +1,79 @@
+"""How easily the samples of a model are told from held-out rows: one panel of fresh critics for every family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.critics.contest import LEAST_ROWS, split_parts
+from jensen.critics.judgement import judge
+from jensen.data import Rows
+from jensen.data.grid import match_grid
+from jensen.errors import Cannot
+from jensen.model import Can
+from jensen.quantity import Quantity
+from jensen.scoring import some_places
+
+MOST = 2000
+"""Held-out rows a critic sees at most, and as many samples."""
+
+PANEL = ("trees", "mlp")
+"""The same for every model, and for every kind of rows."""
+
+
+def fresh_jsd(fitted: Any, data: Rows, seed: int) -> Quantity:
+    """A lower bound of the Jensen-Shannon divergence, nats, between a model's samples and the held-out rows of some data.
+
+    Rows, split, critics, their budget and their seeds are the same for every model that is given the same data and seed;
+    the bound is judged on rows that no critic has seen. 0 says that these critics cannot tell, not that nothing can. Of a
+    conditional model the samples are given the contexts of the rows, and the bound is one for the rows alone. Raises
+    Cannot for a model that does not sample, for samples of another space, and for fewer rows than a critic needs.
+    """
+    if Can.SAMPLE not in fitted.can:
+        raise Cannot("the model draws no samples", f"it can: {fitted.can}", "choose a model that can")
+    if fitted.space.binarised(None) != data.space.binarised(None):
+        raise Cannot(
+            "samples and rows live in other spaces", f"{fitted.space.describe()}, {data.space.describe()}"
+        )
+    places = some_places(len(data.test), MOST, seed)
+    if len(places) < LEAST_ROWS:
+        raise Cannot(f"a critic needs {LEAST_ROWS} held-out rows", f"got {len(places)}", "hold out more rows")
+    n = _count(fitted, len(places))
+    given = None if data.context is None else data.context.held_out[places]
+    drawn = _flat(fitted.sample(n, seed=seed, context=given))
+    rows = _flat(np.asarray(data.test[places]))
+    parts = split_parts(len(drawn), seed, 0), split_parts(len(rows), seed, 1)
+    names = [str(site) for site in range(data.space.dims)]
+    grid = match_grid(drawn[parts[0].train], rows[parts[1].train], data.space, names)
+    found = judge(
+        grid(drawn, 0), grid(rows, 1), data.space, seed=seed, names=_panel(data), parts=parts, permutations=1
+    )
+    how = {
+        "critic": found.critic.name,
+        "panel": list(_panel(data)),
+        "limit": found.limit,
+        "samples": n,
+        "seed": seed,
+    }
+    return Quantity(
+        found.jsd.value, found.jsd.kind, "nats", interval=found.jsd.interval, level=found.jsd.level,
+        how={**found.jsd.how, **how, "saturated": found.saturated},
+    )  # fmt: skip
+
+
+def _panel(data: Rows) -> tuple[str, ...]:
+    return PANEL if data.space.dims <= 1024 else ("mlp", "cnn") if data.space.is_image else ("mlp",)
+
+
+def _count(fitted: Any, rows: int) -> int:
+    """As many samples as rows; of samples made elsewhere no more than there are."""
+    have = int(fitted.record.get("samples", rows))
+    if have < LEAST_ROWS:
+        raise Cannot(f"a critic needs {LEAST_ROWS} samples", f"got {have}", "draw more of them")
+    return min(rows, have)
+
+
+def _flat(rows: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)

@@ -1,0 +1,87 @@
+"""Rows with a gradient: what a generator's network puts out, as rows that a discriminator can read."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jensen.errors import UsageError
+from jensen.functional.ancestral import uniforms
+from jensen.space import Space
+
+OUTPUTS = ("straight", "soft")
+
+
+class Relaxed(nn.Module):
+    """Between rows (n, *shape) and features (n, *shape, size), through which a gradient flows from one network to another.
+
+    A real site is a number as it is; bits and levels are one number in [-1, 1]; a category has an indicator for each level
+    (`size` is the largest number of them, 1 without categories). `outputs`: "straight" rounds what the network puts out
+    and lets the gradient pass as if it had not (straight-through; Gumbel noise for categories, Jang et al. 2017), so that
+    samples and data look alike; "soft" leaves it between the levels until it is sampled.
+    """
+
+    top: Tensor
+    ordered: Tensor
+    code: Tensor
+    allowed: Tensor
+
+    def __init__(self, space: Space, outputs: str = "straight", temperature: float = 0.5) -> None:
+        super().__init__()
+        if outputs not in OUTPUTS or not temperature > 0:
+            raise UsageError(
+                "outputs are 'straight' or 'soft', at a temperature above 0",
+                f"got {outputs!r} and {temperature!r}",
+                "straight at 0.5 is usual",
+            )
+        self.straight, self.temperature = outputs == "straight", temperature
+        self.discrete = space.measure == "mass"
+        levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
+        kinds = [space.column(site).kind == "categorical" for site in range(space.dims)]
+        code = torch.tensor(kinds).reshape(space.shape)
+        self.size = int(levels[code].max()) if any(kinds) else 1
+        self.some_ordered = bool(((levels > 0) & ~code).any())
+        self.register_buffer("top", (levels - 1).clamp(min=1).float(), persistent=False)
+        self.register_buffer("ordered", (levels > 0) & ~code, persistent=False)
+        self.register_buffer("code", code, persistent=False)
+        allowed = (torch.arange(self.size) < levels.unsqueeze(-1)) | ~code.unsqueeze(-1)
+        self.register_buffer("allowed", allowed, persistent=False)
+
+    def forward(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A network's numbers (n, *shape, size) -> features of that shape, with a gradient."""
+        value = raw[..., 0]
+        if self.some_ordered:
+            value = torch.where(self.ordered, value.tanh(), value)
+            if self.straight:
+                hard = torch.where(self.ordered, self._scaled(self._level(value.detach())), value.detach())
+                value = hard + (value - value.detach())  # the second term is 0, but for its gradient
+        if self.size == 1:
+            return value.unsqueeze(-1)
+        u = uniforms(len(raw), tuple(raw.shape[1:]), generator, raw.device).clamp(1e-12, 1 - 1e-12)
+        noisy = (raw - (-u.log()).log().to(raw.dtype)).masked_fill(~self.allowed, -torch.inf)
+        soft = (noisy / self.temperature).softmax(-1)
+        if self.straight:
+            soft = F.one_hot(soft.argmax(-1), self.size).to(soft.dtype) + (soft - soft.detach())
+        return torch.where(self.code.unsqueeze(-1), soft, F.pad(value.unsqueeze(-1), (0, self.size - 1)))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Rows (n, *shape) -> features (n, *shape, size)."""
+        value = torch.where(self.ordered, self._scaled(x), x.to(self.top.dtype))
+        if self.size == 1:
+            return value.unsqueeze(-1)
+        hot = (x.unsqueeze(-1) == torch.arange(self.size, device=x.device)).to(value.dtype)
+        return torch.where(self.code.unsqueeze(-1), hot, F.pad(value.unsqueeze(-1), (0, self.size - 1)))
+
+    def rows(self, features: Tensor) -> Tensor:
+        """Features (n, *shape, size) -> the nearest rows (n, *shape): int64 where all sites are discrete."""
+        value = torch.where(self.ordered, self._level(features[..., 0]), features[..., 0])
+        if self.size > 1:
+            value = torch.where(self.code, features.argmax(-1).to(value.dtype), value)
+        return value.long() if self.discrete else value
+
+    def _level(self, value: Tensor) -> Tensor:
+        return ((value + 1) * (self.top / 2)).round()
+
+    def _scaled(self, level: Tensor) -> Tensor:
+        return level * (2 / self.top) - 1
