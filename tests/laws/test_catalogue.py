@@ -121,7 +121,9 @@ GUESSES = [
     )
     if space.measure == "mass" and space.kind in model_class(name).accepts
     if space.is_image or name not in ("pixelcnn", "gated-pixelcnn", "glow")
-    if model_class(name).log_prob is not Model.log_prob
+    if any(
+        getattr(model_class(name), way) is not getattr(Model, way) for way in ("log_prob", "log_prob_lower")
+    )
 ]
 
 

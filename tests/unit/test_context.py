@@ -25,6 +25,7 @@ from jensen.data import Contexts
 from jensen.data.given import contexts_of, read_contexts
 from jensen.errors import Cannot, DataError, Incomparable, JensenError, SpaceError, UsageError
 from jensen.feed import Feed
+from jensen.model import Can
 from jensen.models import CATALOGUE, model_class
 from jensen.plan import Plan
 from jensen.quantity import Kind, Scores, paired_difference
@@ -423,6 +424,8 @@ def test_bits_drawn_afresh_keep_to_the_contexts_of_their_grey_rows() -> None:
 CONDITIONAL = [name for name in CATALOGUE if model_class(name).takes_context]
 
 
+@pytest.mark.filterwarnings("ignore:the posterior has collapsed")  # so short are the fits
+@pytest.mark.filterwarnings("ignore:samples leave out")
 @pytest.mark.parametrize("name", CONDITIONAL)
 def test_every_model_of_the_catalogue_that_takes_a_context_keeps_it_from_fit_to_load(
     name: str, tmp_path: Path
@@ -433,8 +436,11 @@ def test_every_model_of_the_catalogue_that_takes_a_context_keeps_it_from_fit_to_
     fitted = jensen.fit(name, data, steps=4)
     again = jensen.load(fitted.save(tmp_path / "run"))
     assert fitted.model.context is not None and fitted.model.context == again.model.context
-    assert np.array_equal(again.score(data).values, fitted.score(data).values)
     assert np.array_equal(again.sample(3, 0, ["a", "c", "b"]), fitted.sample(3, 0, ["a", "c", "b"]))
+    if not fitted.can & (Can.LOG_PROB | Can.LOG_PROB_LOWER):
+        assert not np.array_equal(fitted.sample(64, 0, "a"), fitted.sample(64, 0, "b"))
+        return
+    assert np.array_equal(again.score(data).values, fitted.score(data).values)
     assert not np.array_equal(
         fitted.score(images, context="a").values, fitted.score(images, context="b").values
     )
@@ -584,6 +590,7 @@ def test_every_check_runs_on_a_conditional_model_at_one_context(
         "triangular",
         "monotone",
         "onto",
+        "generator_gradient",
     }
     for verdict in (v for v in verdicts.values() if v.details.get("applies", True)):
         assert verdict.holds is True, verdict
