@@ -62,7 +62,10 @@ def _of_some(
     first = torch.Generator()
     first.manual_seed(int(torch.randint(2**62, (), generator=generator)))
     steps = ais.pilot(log_weight, model.noise(rows, 1, first), levels, first)
-    ahead = ais.forward(log_weight, model.noise(rows, k, generator), steps, generator)
+    chains = [min(PAIRS, k - done) for done in range(0, k, PAIRS)]
+    ahead = torch.cat(
+        [ais.forward(log_weight, model.noise(rows, m, generator), steps, generator) for m in chains], 1
+    )
     if latents is None:
         return ahead, None
     exact = model.noise_of(rows, latents.unsqueeze(1), width)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from jensen.annealing import LEVELS, annealed_weights
 from jensen.context import contexts_to_sample
 from jensen.errors import Cannot, UsageError
 from jensen.fitted import Fitted
-from jensen.functional.bounds import iwae, upper
+from jensen.functional.bounds import iwae
 from jensen.functional.intervals import certificate_margin, mean_interval
 from jensen.latent import POOL, LatentModel, check_draws
 from jensen.quantity import Kind, Quantity
@@ -99,7 +102,7 @@ def tightness(
             "tightness is of bounds by latents", f"got {fitted.name}", "fit a model with latents, such as vae"
         )
     check_draws(k)
-    if n < 2 or k < 2:
+    if n < 2 or k < 2 or int(n) != n:
         raise UsageError("tightness takes 2 or more rows and draws", f"got n={n}, k={k}", "n=100, k=64")
     if width is None:
         width = float(fitted.record.get("width") or 1.0) if k >= POOL else 1.0
@@ -148,11 +151,16 @@ def _drawn(
         some = None if c is None else c[part]
         rows = model.encoded(x[part], some)
         exact = model.weigh(rows, model.noise_of(rows, z[part].unsqueeze(1), width), width)
-        low.append(iwae(torch.cat(list(model.tiles(rows, k, generator, width)), 1)))
-        high.append(
-            upper(exact[:, 0].double(), torch.cat(list(model.tiles(rows, k - 1, generator, width)), 1))
-        )
+        low.append(_total(model.tiles(rows, k, generator, width)) - math.log(k))
+        # `functional.bounds.upper`, some draws at a time
+        others = _total(model.tiles(rows, k - 1, generator, width))
+        high.append(torch.logaddexp(exact[:, 0].double(), others) - math.log(k))
     return torch.cat(low), torch.cat(high)
+
+
+def _total(tiles: Iterator[Tensor]) -> Tensor:
+    """log of the sum of all weights (n,)."""
+    return reduce(torch.logaddexp, (log_w.logsumexp(1) for log_w in tiles))
 
 
 def _pair(

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -91,20 +93,28 @@ def _propose(
     rest = by_system.double() - mean.unsqueeze(1)
     normal = standard_log_prob(torch.linalg.solve_triangular(root, rest.mT, upper=False).mT)
     normal = normal - root.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
-    at_once = max(1, AT_ONCE // (particles * particles * d))
-    each = [
-        # (systems, posterior, z)
-        model.posterior(parameters, some.repeat_interleave(particles, 0))
-        .double()
-        .unflatten(0, (-1, particles))
-        for parameters, some in zip(
-            rows.parameters.split(at_once * particles), by_system.split(at_once), strict=True
-        )
-    ]
     shares = [half / particles, 1 - half / particles]
-    both = torch.stack([normal, log_mean_exp(torch.cat(each).mT)])
+    both = torch.stack([normal, _mixture(model, rows.parameters, by_system)])
     log_q = (both + normal.new_tensor(shares).log().view(2, 1, 1)).logsumexp(0)
     return by_system.flatten(0, 1), log_q.flatten()
+
+
+def _mixture(model: LatentModel, parameters: Tensor, z: Tensor) -> Tensor:
+    """log of the mean of a system's posteriors at its latents z (g, k, d) -> (g, k), a bounded number of pairs at once."""
+    k, d = z.shape[1:]
+    posteriors = parameters.unflatten(0, (-1, k))
+    together = max(1, AT_ONCE // (k * k * d))
+    found = []
+    for some, points in zip(posteriors.split(together), z.split(together)):
+        parts = [
+            model.posterior(part.flatten(0, 1), points.repeat_interleave(part.shape[1], 0))
+            .double()
+            .unflatten(0, (-1, part.shape[1]))
+            .logsumexp(1)
+            for part in some.split(max(1, AT_ONCE // (k * d * len(some))), 1)
+        ]
+        found.append(torch.stack(parts).logsumexp(0) - math.log(k))
+    return torch.cat(found)
 
 
 def _root(points: Tensor) -> Tensor:

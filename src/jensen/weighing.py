@@ -123,6 +123,10 @@ def weighing_for(
             f"got {type(model).__name__}",
             "leave method and width out",
         )
+    if not isinstance(width, (int, float, type(None))):
+        raise UsageError(
+            "a proposal's width is a number above 0", f"got {width!r}", "1 is the posterior itself"
+        )
     if width is None:
         width = chosen if chosen is not None and method != "annealed" and k >= POOL else 1.0
     if method == "auto":

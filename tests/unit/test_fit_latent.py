@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import jensen
+from jensen.cli import cli
 from jensen.errors import Cannot, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.model import Can
@@ -103,3 +106,23 @@ def test_options_out_of_range_are_refused(text: str, rows: jensen.Rows) -> None:
 def test_an_objective_of_latents_needs_a_model_with_latents(rows: jensen.Rows) -> None:
     with pytest.raises(Cannot, match="log_weights"):
         jensen.fit("made", rows, objective="elbo", steps=1)
+
+
+def test_the_command_line_keeps_the_statements_of_a_bound_apart(
+    fitted: Fitted, rows: jensen.Rows, tmp_path: Path
+) -> None:
+    run, source = str(fitted.save(tmp_path / "run")), str(tmp_path / "rows.npy")
+    np.save(source, np.asarray(rows.test))
+    scores = fitted.score(np.asarray(rows.test))
+    asked = ["score", run, source, "--quiet"]
+    shown = CliRunner().invoke(cli, asked).output
+    for word in ("log-likelihood", "noise", "certified", "bias", "effective sample size"):
+        assert word in shown
+    document = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).output)
+    assert document["certified"]["value"] == pytest.approx(scores.certified().value)
+    assert document["on_these_rows"]["interval"] == pytest.approx(scores.on_these_rows().interval)
+    one = json.loads(
+        CliRunner().invoke(cli, [*asked, "-k1", "--method", "annealed", "--levels", "3", "--json"]).output
+    )
+    assert one["on_these_rows"] is None and one["log_likelihood"]["how"]["levels"] == 3
+    assert CliRunner().invoke(cli, [*asked, "--width", "-1"]).exit_code != 0

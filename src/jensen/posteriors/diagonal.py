@@ -13,11 +13,11 @@ from jensen.posteriors import Posterior
 
 
 class Diagonal(Posterior):
-    """N(mean, scale^2): parameters are the means, then the log scales, which are kept within +-6.9."""
+    """N(mean, scale^2): parameters are the means, then the log scales, which are kept within +-6.9 if `bound`."""
 
-    def __init__(self, latents: int) -> None:
+    def __init__(self, latents: int, bound: bool = True) -> None:
         super().__init__()
-        self.size = 2 * latents
+        self.size, self.bound = 2 * latents, bound
 
     def draw(self, parameters: Tensor, noise: Tensor, width: float = 1.0) -> tuple[Tensor, Tensor]:
         mean, log_scale = self.split(parameters)
@@ -42,4 +42,4 @@ class Diagonal(Posterior):
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log scales (n, d)."""
         mean, raw = parameters.chunk(2, -1)
-        return mean, bounded(raw)
+        return mean, bounded(raw) if self.bound else raw
