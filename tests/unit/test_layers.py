@@ -33,7 +33,7 @@ LAYERS: list[list[set[str]]] = [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing"},
         {"diverging", "discrepancy", "shifts"},
     ],
-    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course", "probing"}],
+    [{"comparison", "entry", "lineup", "auditing", "links", "adapt", "course", "probing", "lens", "lensing"}],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""
