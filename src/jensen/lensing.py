@@ -48,7 +48,7 @@ VIEWED, VIEWS = 6, 5
 """Images whose views are shown, and views of each."""
 
 CONTROL = "Gaussian of the same mean and covariance"
-REAL = "training rows"
+REAL = "real rows"
 Role = Literal["model", "control", "real"]
 
 

@@ -186,6 +186,22 @@ def test_a_model_that_cannot_sample_says_so_in_its_place() -> None:
     assert "eye: cannot" in result.table()
 
 
+def test_principal_components_stand_for_wide_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are a rotation, which no distance sees."""
+    monkeypatch.setattr("jensen.lensing.WIDEST", 63)
+    turned, plain = jensen.compare(["independent"], "digits", lens=eye()).seen, seen().seen
+    assert turned is not None and plain is not None and turned.spaces[1] == "64 principal components"
+    for metric in ("Frechet multiple", "coverage", "authenticity"):
+        one, other = (gallery.number(CONTROL, metric, space=1).value for gallery in (turned, plain))
+        assert one == pytest.approx(other, rel=1e-6)
+
+
+def test_bits_are_not_judged_among_grey_rows() -> None:
+    bits = jensen.fit("independent", jensen.rows("digits", binarise=0.5))
+    found = jensen.compare(bits, "digits", lens=eye()).seen
+    assert found is not None and "another space" in found.sights[0].why_not
+
+
 def test_a_lens_of_another_split_is_doubted() -> None:
     data = jensen.rows("digits", seed=5)
     assert any("may have seen" in note for note in lens_for(eye(), data, Plan(), 0).notes)

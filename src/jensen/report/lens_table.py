@@ -45,6 +45,8 @@ def reading(lens: Record) -> list[str]:
         f"Frechet multiple: distance of {lens['n']:,} samples to as many held-out rows, over that of training rows to them; "
         "1 is as good as real, 95 % intervals by jackknife. Compare it within this lens only.",
     ]
+    if any(one["role"] == "real" and one["numbers"] for one in lens["sights"]):
+        lines.append("Real rows are other training rows; their authenticity is that of the held-out rows.")
     if any(one["role"] == "control" and one["numbers"] for one in lens["sights"]):
         lines.append(
             f"The Gaussian is good in {second} by construction: a lens worth using sees that it is not real."
