@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -105,7 +106,10 @@ def lens_for(
             "pass jensen.load('runs/eye'), lens='train', or None for no lens",
         )
     found = Lens(choice)
-    found.embed(some_rows(data.test, 2, 0))
+    if not np.isfinite(found.embed(some_rows(data.test, 2, 0))).all():
+        raise UsageError(
+            "a lens gives finite features", f"{choice.name} gives nan or infinity", "fit it anew"
+        )
     found.notes += strangers({"the lens": choice}, data)
     return found
 

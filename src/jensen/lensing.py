@@ -124,10 +124,7 @@ def look(lens: Lens, entries: Sequence[Entry], data: Rows, seed: int, tell: Stag
     train = some_rows(data.train, TRAIN_ROWS, seed)
     looks = _looks(lens, train)
     parts = {name: (see(np.asarray(data.test[places])), see(train)) for name, see in looks.items()}
-
-    held = parts[lens.name][0]
-    _, sizes, directions = torch.linalg.svd(held - held.mean(0), full_matrices=False)
-    plane, held_share = directions[:2].T, sizes.square()[:2].sum() / sizes.square().sum().clamp(min=1e-300)
+    plane, share = _plane(parts[lens.name][0])
 
     def sight(name: str, role: Role, draw: Callable[[], NDArray[Any]]) -> Sight:
         try:
@@ -146,10 +143,9 @@ def look(lens: Lens, entries: Sequence[Entry], data: Rows, seed: int, tell: Stag
     order = _shuffled(train, seed)
     sights.append(sight(REAL, "real", lambda: train[order[n : 2 * n] if len(order) >= 2 * n else order[:n]]))
     first, second = looks
+    points = (parts[lens.name][0][:POINTS] @ plane).numpy()
     views = lens.views(np.asarray(data.test[places[:VIEWED]]), VIEWS, seed)
-    return Gallery(
-        lens, n, (first, second), sights, (held[:POINTS] @ plane).numpy(), float(held_share), views
-    )
+    return Gallery(lens, n, (first, second), sights, points, share, views)
 
 
 def gaussian_rows(space: Space, rows: NDArray[Any], n: int, seed: int) -> NDArray[Any]:
@@ -195,6 +191,13 @@ def _looks(lens: Lens, train: NDArray[Any]) -> Mapping[str, Callable[[Any], Tens
         lens.name: lambda rows: features(lens.embed(rows)),
         f"{directions.shape[1]} principal components": lambda rows: (raw(rows) - mean) @ directions,
     }
+
+
+def _plane(held: Tensor) -> tuple[Tensor, float]:
+    """The first two principal components (d, 2) of features (n, d), and the share of the variance that they hold."""
+    _, sizes, directions = torch.linalg.svd(held - held.mean(0), full_matrices=False)
+    held_by = sizes.square()
+    return directions[:2].T, float(held_by[:2].sum() / held_by.sum().clamp(min=1e-300))
 
 
 def _numbers(
