@@ -236,5 +236,6 @@ def _samples(entry: Entry, data: Rows, places: NDArray[np.intp], seed: int) -> N
             f"got {entry.fitted.space.describe()} for {data.space.describe()}",
             "compare on rows binarised alike",
         )
+    places = places[: entry.fitted.record.get("samples")]  # rows made elsewhere are as many as they are
     given = None if data.context is None else data.context.held_out[places]
     return np.asarray(entry.fitted.sample(len(places), seed=seed, context=given))
