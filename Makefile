@@ -7,7 +7,7 @@
 export OMP_WAIT_POLICY ?= PASSIVE
 
 demo: .venv/.ready
-	.venv/bin/jensen compare digits --steps 600 --seconds 60 --overwrite
+	.venv/bin/jensen compare digits --steps 600 --seconds 60 --lens train --overwrite
 
 test: .venv/.ready
 	.venv/bin/python -m pytest -q -n 2 tests

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from jensen.context import context_facts
 from jensen.data import Rows
 from jensen.data import rows as read_rows
 from jensen.entry import SHOWN, Entry, Stage, entry_dict, make_entry
-from jensen.errors import Cannot, UsageError
+from jensen.errors import UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit
+from jensen.lens import lens_for
+from jensen.lensing import Gallery, look
 from jensen.lineup import line_up, refuse_other_bits, strangers, titled
 from jensen.plan import Plan
 from jensen.quantity import Answer, Order, order
@@ -42,10 +44,17 @@ class PairOrder:
 
 
 class Comparison:
-    """Models scored on the same held-out rows."""
+    """Models scored on the same held-out rows; `seen`: their samples through a lens, where there is one."""
 
-    def __init__(self, data: Rows, entries: Sequence[Entry], level: float, facts: Mapping[str, Any]) -> None:
-        self.data, self.level, self.facts = data, level, dict(facts)
+    def __init__(
+        self,
+        data: Rows,
+        entries: Sequence[Entry],
+        level: float,
+        facts: Mapping[str, Any],
+        seen: Gallery | None = None,
+    ) -> None:
+        self.data, self.level, self.facts, self.seen = data, level, dict(facts), seen
         self.entries = sorted(entries, key=_rank)
 
     def orders(self) -> list[PairOrder]:
@@ -64,17 +73,20 @@ class Comparison:
         return [pair for pair in self.orders() if pair.order.answer is Answer.PROVEN]
 
     def table(self) -> str:
-        """The table as aligned plain text."""
+        """The table as aligned plain text, and below it what a lens shows."""
+        from jensen.report.lens_table import lens_lines
         from jensen.report.tables import plain_table
 
-        return plain_table(self.to_dict())
+        record = self.to_dict()
+        return "\n".join([plain_table(record), *lens_lines(record)])
 
     def to_html(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the report: one HTML file that needs nothing else. Returns where it is."""
         from jensen.report import Pictures, write_report
 
         samples = {entry.name: entry.samples for entry in self.entries if entry.samples is not None}
-        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples)
+        views = None if self.seen is None else self.seen.views
+        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples, views)
         return write_report(self.to_dict(), pictures, Path(path), overwrite=overwrite)
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,6 +118,7 @@ class Comparison:
                 }
                 for pair in self.orders()
             ],
+            "lens": None if self.seen is None else self.seen.to_dict(),
             "order_level": self.level,
             "orders_note": "all pairs together (Bonferroni), for rows like these and these weights",
             "record": self.facts,
@@ -119,7 +132,7 @@ def compare(
     models: str | Fitted | Sequence[str | Fitted] | Mapping[str, Any] | None,
     rows: Any,
     *,
-    lens: None = None,
+    lens: str | Fitted | None = None,
     seed: int = 0,
     steps: int | None = None,
     seconds: float | None = None,
@@ -138,7 +151,9 @@ def compare(
     `jensen.rows` reads; its training part fits the named models, its held-out part scores all. `steps`, `seconds`:
     the budget of each model that trains. `k`: draws for numbers that are bounds. `level`: of the intervals, and of
     all proven orders together. `context`: as for `jensen.rows`; every model then states log p(row | context), and the
-    default line-up holds the models that can. Raises UsageError for unknown names, SpaceError when a model cannot take
+    default line-up holds the models that can. `lens`: a fitted encoder, or "train" for one fitted to the training rows
+    within a share of the budget: samples of every model are then held against held-out rows in its features, beside real
+    rows, a Gaussian control and a second space. None: no such numbers. Raises UsageError for unknown names, SpaceError when a model cannot take
     the rows, Cannot when it takes no context, Incomparable for a fitted model with a context among rows without one,
     or the other way round.
 
@@ -147,8 +162,6 @@ def compare(
     >>> [entry.name for entry in result.entries]
     ['independent']
     """
-    if lens is not None:
-        raise Cannot("no metric of this version uses a lens", f"got {type(lens).__name__}", "leave lens out")
     if not 0 < level < 1:
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
     check_seed(seed)
@@ -160,6 +173,10 @@ def compare(
     refuse_other_bits(chosen, data)
     started, begun = datetime.now(UTC), time.perf_counter()
     tell: Stage = watch or _silent
+    budget = (
+        plan if steps is None and seconds is None else replace(plan or Plan(), steps=steps, seconds=seconds)
+    )
+    eye = None if lens is None else lens_for(lens, data, budget or Plan(), seed, device, tell)
     entries = []
     for title, item in chosen.items():
         if isinstance(item, str):
@@ -169,6 +186,7 @@ def compare(
                 item, data, steps=steps, seconds=seconds, seed=seed, plan=plan, device=device, watch=on_moment
             )
         entries.append(make_entry(title, item, data, k, seed, tell))
+    seen = None if eye is None else look(eye, entries, data, seed, tell)
     facts = {
         "warnings": [*strangers(chosen, data)],
         "command": command,
@@ -188,7 +206,7 @@ def compare(
         },
         "processor": processor(),
     }
-    return Comparison(data, entries, level, facts)
+    return Comparison(data, entries, level, facts, seen)
 
 
 def _drawn(title: str, source: Any, data: Rows) -> Any:

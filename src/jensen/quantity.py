@@ -83,7 +83,7 @@ class Quantity:
     def __add__(self, other: Quantity) -> Quantity:
         """Sum. The ends of the intervals add, and so do their error levels (no independence is assumed).
 
-        Raises Incomparable when unit or measure differ.
+        Raises Incomparable when unit, measure or the lens that both were seen through differ.
         """
         if not isinstance(other, Quantity):
             return NotImplemented
@@ -160,6 +160,13 @@ class Quantity:
                     f"got {mine or 'none'} and {theirs or 'none'}",
                     "score both on the same rows in the same space",
                 )
+        lenses = self.how.get("lens"), other.how.get("lens")
+        if lenses[0] != lenses[1]:
+            raise Incomparable(
+                "numbers through another lens do not add",
+                f"got {lenses[0] or 'none'} and {lenses[1] or 'none'}",
+                "look at both through the same encoder",
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,3 +114,16 @@ def test_the_latents_of_a_vae_are_features_too(told_of: tuple[str, ...]) -> None
     assert np.array_equal(np.load("h.npy"), fitted.embed(rows, context=kinds if told_of else None))
     said = told("embed", "run", "flowers.csv", "--probe", "kind", code=2 if told_of else 0)
     assert ("fit without context" if told_of else "untrained encoder") in " ".join(said.split())
+
+
+def test_a_lens_is_named_by_its_run_and_its_numbers_are_in_text_json_and_report() -> None:
+    told("fit", "digits", *SMALL, "--out", "eye")
+    asked = ("compare", "digits", "--models", "independent", "--lens", "eye", "--quiet")
+    document = json.loads(told(*asked, "--json"))
+    said = told(*asked, "--overwrite")
+    assert (
+        document["lens"]["name"] in said
+        and document["lens"]["hash"] in Path("report/digits.html").read_text()
+    )
+    assert "rotate=10" in said and "Frechet multiple" in said
+    assert "runs/none" in told("compare", "digits", "--lens", "runs/none", "--overwrite", code=2)

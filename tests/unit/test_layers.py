@@ -34,7 +34,10 @@ LAYERS: list[list[set[str]]] = [
         | {"freshness", "refining"},
         {"diverging", "discrepancy", "shifts"},
     ],
-    [{"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}],
+    [
+        {"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}
+        | {"lens", "lensing"}
+    ],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""

@@ -46,6 +46,13 @@ EXAMPLES = (
     metavar="FILE",
     help="Rows drawn by a model made elsewhere, to take part as what can only sample. May be repeated.",
 )
+@click.option(
+    "--lens",
+    metavar="RUN",
+    default="none",
+    show_default=True,
+    help="Judge samples in the features of an encoder: the run of one, train to fit one to the rows, or none.",
+)
 @options.steps
 @options.seconds
 @options.seed("Seed of the fits, the samples and the noise; the split of the rows stays the same.")
@@ -77,6 +84,7 @@ def compare(
     models: str | None,
     runs: tuple[str, ...],
     samples: tuple[str, ...],
+    lens: str,
     steps: int | None,
     seconds: float | None,
     seed: int,
@@ -107,6 +115,7 @@ def compare(
 
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs, samples)
+    eye = None if lens == "none" else lens if lens == "train" else jensen.load(lens)
     data = options.read_rows(rows, kinds, drop, binarise, context)
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
@@ -114,6 +123,7 @@ def compare(
         result = jensen.compare(
             chosen,
             data,
+            lens=eye,
             seed=seed,
             plan=plan,
             k=k,
@@ -158,6 +168,7 @@ def _free(title: str, taken: dict[str, Any]) -> str:
 
 
 def _print(result: Comparison) -> None:
+    from jensen.report.lens_table import lens_lines
     from jensen.report.tables import audit_lines, order_lines, plain_table
 
     record = result.to_dict()
@@ -171,6 +182,8 @@ def _print(result: Comparison) -> None:
     for line in lines:
         colour = None if line.startswith("undecided") else "green"
         click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
+    for line in lens_lines(record):
+        click.echo(line)
     checks = audit_lines(record)
     if checks:
         click.echo("\nChecks of the models (evidence in the report):")

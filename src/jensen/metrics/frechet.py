@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jensen.errors import Cannot, UsageError
 from jensen.functional.frechet import frechet, frechet_of_factors, root
 from jensen.functional.intervals import t_quantile
 from jensen.metrics.features import Sets, estimate, features
@@ -50,14 +52,60 @@ def frechet_distance(real: Any, fake: Any, *, groups: int = GROUPS, **how: Any) 
     return estimate(value, _jackknife(x, y, value, groups), interval=f"jackknife over {groups} parts", **told)
 
 
+def frechet_multiple(real: Any, fake: Any, train: Any, *, groups: int = GROUPS, **how: Any) -> Quantity:
+    """FD of `real` (n, d) and `fake` (m, d) over that of `real` and as many other real rows `train` (m, d): 1 is as good.
+
+    Most of the bias of an FD from few rows is in both. The interval is a jackknife's of the logarithm over `groups` parts
+    of all three sets together, about the ratio of the expectations at these numbers of rows. Raises UsageError for a
+    `train` of another size, Cannot where it has the moments of `real`.
+
+    >>> x, t, y = torch.randn(3, 400, 3, generator=torch.Generator().manual_seed(0))
+    >>> frechet_multiple(x, t, t).value, frechet_multiple(x, y + 1, t).value > 50
+    (1.0, True)
+    """
+    x, y, t = features(real), features(fake), features(train)
+    if len(t) != len(y):
+        raise UsageError(
+            "a multiple of real against real needs as many real rows as samples",
+            f"got {len(t)} and {len(y)}",
+            "draw as many samples",
+        )
+    beside = float(frechet(x, t))
+    if beside <= 1e-12 * float(x.var(0).sum()):
+        raise Cannot(
+            "there is no distance of real rows to compare with",
+            "two sets of them have the same moments",
+            "pass other rows",
+        )
+    value = max(0.0, float(frechet(x, y))) / beside
+    told = {"of": "FD(held out, samples) / FD(held out, training rows)", "real_to_real": beside, **how}
+    if groups < 2 or value <= 0 or min(len(x), len(y)) < 2 * groups:
+        return estimate(value, None, interval="none", **told)
+    sides = [_Moments(side, groups) for side in (x, y, t)]
+    logs = torch.stack([_log_ratio(*(side.without(g) for side in sides)) for g in range(groups)])
+    half = t_quantile(0.95, groups - 1) * _error(logs)
+    ends = (value * math.exp(-half), value * math.exp(half))
+    return estimate(value, ends, interval=f"jackknife of the logarithm over {groups} parts", **told)
+
+
+def _log_ratio(x: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor], t: tuple[Tensor, Tensor]) -> Tensor:
+    """log FD(x, y) / FD(x, t), from means and factors."""
+    return (frechet_of_factors(*x, *y).clamp(min=1e-300) / frechet_of_factors(*x, *t).clamp(min=1e-300)).log()
+
+
+def _error(without: Tensor) -> float:
+    """The jackknife's standard error, from the value without each part."""
+    groups = len(without)
+    return float(((groups - 1) / groups * (without - without.mean()).square().sum()).sqrt())
+
+
 def _jackknife(x: Tensor, y: Tensor, value: float, groups: int) -> tuple[float, float]:
     """Each part of both sides left out in turn, by subtracting its moments: no second pass over the rows."""
     sides = [_Moments(side, groups) for side in (x, y)]
     without = torch.stack(
         [frechet_of_factors(*sides[0].without(g), *sides[1].without(g)) for g in range(groups)]
     )
-    error = float(((groups - 1) / groups * (without - without.mean()).square().sum()).sqrt())
-    half = t_quantile(0.95, groups - 1) * error
+    half = t_quantile(0.95, groups - 1) * _error(without)
     return max(0.0, value - half), value + half
 
 

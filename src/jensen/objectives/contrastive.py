@@ -117,7 +117,7 @@ class Contrastive:
         a, b, h = self._seen(model, x, seed)
         n = len(x)
         return {
-            "contrastive loss": _loss(a, b, self.temperature, seed),
+            "contrastive loss": _loss(a, b, self.temperature, seed, views=self._views()),
             "contrastive accuracy": _mean(
                 partner_found(a, b).double().view(2, n).mean(0), n, seed, chance=1 / (2 * n - 1)
             ),
@@ -137,6 +137,10 @@ class Contrastive:
             f"the representation has collapsed, or has not begun to form: loss {loss.value:.3f} nats where a guess has "
             f"{chance:.3f}, effective rank of h {rank:.1f}; train longer, lower the rate, or weaken the views"
         )
+
+    def _views(self) -> str:
+        turn: ContrastiveLoss = self.__dict__["_turn"]
+        return turn.views.describe()
 
     @torch.no_grad()
     def _seen(self, model: Model, x: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -219,9 +223,9 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
             one.momentum = momentum
 
 
-def _loss(a: Tensor, b: Tensor, temperature: float, seed: int) -> Quantity:
-    n = len(a)
-    return _mean(view_losses(a, b, temperature).view(2, n).mean(0), n, seed, "nats", chance=chance_level(n))
+def _loss(a: Tensor, b: Tensor, temperature: float, seed: int, **how: Any) -> Quantity:
+    n, values = len(a), view_losses(a, b, temperature)
+    return _mean(values.view(2, n).mean(0), n, seed, "nats", chance=chance_level(n), **how)
 
 
 def _mean(values: Tensor, n: int, seed: int, unit: Any = "", **how: Any) -> Quantity:

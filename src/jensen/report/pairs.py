@@ -26,8 +26,10 @@ def points(d: int) -> int:
     return min(400, 1200 // d)
 
 
-def plot_pairs(space: Space, real: Values, samples: Values, name: str, place: int) -> Markup:
-    """The lower triangle of all pairs, with each column's own shares on the diagonal."""
+def plot_pairs(
+    space: Space, real: Values, samples: Values, name: str, place: int, key: str = "pairs"
+) -> Markup:
+    """The lower triangle of all pairs, with each column's own shares on the diagonal. `key`: of the plots of a section."""
     d, colour = space.dims, series(place)
     rng = np.random.default_rng(0)  # the spread of codes is for the eye only
 
@@ -45,7 +47,7 @@ def plot_pairs(space: Space, real: Values, samples: Values, name: str, place: in
 
     side = max(4.4, 1.12 * d)
     label = f"Pairs of columns: real rows in grey, samples of {name} in colour, each column's shares on the diagonal."
-    return draw(paint, (side, 0.92 * side), label, f"pairs{place}")
+    return draw(paint, (side, 0.92 * side), label, f"{key}{place}")
 
 
 def _clouds(

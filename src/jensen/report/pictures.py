@@ -14,7 +14,7 @@ from jensen.space import Space
 
 @dataclass(frozen=True)
 class Pictures:
-    """Rows to draw: `real` (n, *shape) held-out rows, `samples` a model's name -> rows (m, *shape).
+    """Rows to draw: `real` (n, *shape) held-out rows, `samples` a model's name -> rows (m, *shape), `views` (n, v, *shape) of a lens.
 
     A model that cannot sample has no entry. Raises SpaceError for rows of another shape. Rows that hold a
     number that is not finite are allowed, for a broken model deserves its report: they are counted, not drawn.
@@ -27,6 +27,7 @@ class Pictures:
     space: Space
     real: NDArray[Any]
     samples: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    views: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         self.space.check_shape(self.real.shape)

@@ -160,3 +160,14 @@ def _matrix(rows: Rows, caption: str, place: int | None) -> Sheet:
     picture = correlations.sheet(correlations.correlations(rows))
     alt = f"Correlations of the columns: {caption}"
     return Sheet(caption, alt, images.data_uri(picture), images.natural_width(picture), place)
+
+
+def draw_views(pictures: Pictures) -> Sheet | None:
+    """The views of a lens: a line for each image, itself first."""
+    if pictures.views is None or not pictures.space.is_image or not len(pictures.drawable()[0]):
+        return None
+    scale = images.scale_of(pictures.space, pictures.drawable()[0])
+    lines, across, *shape = pictures.views.shape
+    tiled = images.tile(images.to_bytes(pictures.views.reshape(lines * across, *shape), scale), across)
+    caption = "a held-out image and its views, line by line"
+    return Sheet(caption, caption, images.data_uri(tiled), images.natural_width(tiled))

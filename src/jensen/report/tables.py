@@ -43,14 +43,16 @@ def terminal_table(record: Record) -> Table:
         )
     for row, cells in zip(rows, _cells(rows), strict=True):
         style = "" if row.log_likelihood is not None else "dim"
-        table.add_row(*(Text(_clean(cell), style="bold" if not n else style) for n, cell in enumerate(cells)))
+        table.add_row(
+            *(Text(printable(cell), style="bold" if not n else style) for n, cell in enumerate(cells))
+        )
     return table
 
 
 def plain_table(record: Record) -> str:
     """The same table as aligned text without colour."""
     rows = ranked(record)
-    lines = [list(HEADINGS), *([_clean(cell) for cell in cells] for cells in _cells(rows))]
+    lines = [list(HEADINGS), *([printable(cell) for cell in cells] for cells in _cells(rows))]
     widths = [max(len(line[n]) for line in lines) for n in range(len(HEADINGS))]
     padded = [
         "  ".join(_pad(cell, width, n) for n, (cell, width) in enumerate(zip(line, widths, strict=True)))
@@ -63,7 +65,7 @@ def plain_table(record: Record) -> str:
 def order_lines(record: Record) -> list[str]:
     """Proven orders first, such as `made > independent by 12.3 nats [10.1, 14.5]`, then the undecided pairs."""
     proven, undecided = split_orders(record)
-    return [_clean(order_line(order, record)) for order in [*proven, *undecided]]
+    return [printable(order_line(order, record)) for order in [*proven, *undecided]]
 
 
 def audit_lines(record: Record) -> list[str]:
@@ -77,7 +79,7 @@ def audit_lines(record: Record) -> list[str]:
     apart = sum(not one.get("applies", True) for _, one in found)
     text = f"{held} hold" + (f"; not proven: {', '.join(open_ones)}" if open_ones else "")
     lines.append(text + (f"; {apart} do not apply" if apart else ""))
-    return [_clean(line) for line in lines] if found else []
+    return [printable(line) for line in lines] if found else []
 
 
 def _is_open(verdict: Record) -> bool:
@@ -113,13 +115,13 @@ def _notes(record: Record, rows: Sequence[Row]) -> list[str]:
     notes += [f"{row.name}: {row.why_not}" for row in rows if row.log_likelihood is None]
     notes += [f"{row.name}, JSD: {row.why_no_jsd}" for row in rows if row.why_no_jsd.startswith("cannot")]
     notes += [f"{row.name}: its numbers are a {row.measure}" for row in rows if row.measure]
-    return [_clean(note) for note in notes]
+    return [printable(note) for note in notes]
 
 
 def _pad(cell: str, width: int, place: int) -> str:
     return f"{cell:<{width}}" if place < LEFT else f"{cell:>{width}}"
 
 
-def _clean(text: str) -> str:
-    # a name may hold a line break or a terminal's escape code
+def printable(text: str) -> str:
+    """A name on one line: it may hold a line break or a terminal's escape code."""
     return "".join(c if c.isprintable() else " " for c in text)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jensen.report.fields import draw_fields
+from jensen.report.lens_page import lens_view
 from jensen.report.numbers import PRETTY, plain, show
 from jensen.report.pictures import Pictures
 from jensen.report.plot_scores import drawn_scores, plot_scores
@@ -38,6 +39,7 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         "orders": _orders(record),
         "drawn": draw_samples(pictures, places),
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
+        "lens": lens_view(record, pictures, places),
         "training": _training(record, places),
         "audit": _audit(record, list(places)),
         "fields": draw_fields(record, places),
