@@ -191,7 +191,7 @@ def test_what_a_penalty_rules_out_is_left_out() -> None:
 
 def test_settings_left_at_their_defaults_become_those_of_the_preset() -> None:
     fitted = quiet("gan", line(), steps=2, plan=Plan(batch=16), **SMALL)
-    loop = dict(PRESETS["table"].loop)
+    loop = PRESETS["table"].loop
     told = fitted.record["plan"]
     assert (told["batch"], told["rate"], told["patience"]) == (16, loop["rate"], 0)
 

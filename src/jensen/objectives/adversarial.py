@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,43 +36,43 @@ class Preset:
     norm: str
     betas: tuple[float, float]
     pack: int
-    loop: tuple[tuple[str, Any], ...]
+    loop: Mapping[str, Any]
 
 
 PRESETS: dict[str, Preset] = {
     "fast": Preset(
-        "nonsaturating",
-        0.0,
-        0.0,
-        1.0,
-        "batch",
-        (0.5, 0.999),
-        1,
-        (("rate", 4e-4), ("batch", 64), ("checks", 8)),
+        cost="nonsaturating",
+        r1=0.0,
+        r2=0.0,
+        anneal=1.0,
+        norm="batch",
+        betas=(0.5, 0.999),
+        pack=1,
+        loop={"rate": 4e-4, "batch": 64, "checks": 8},
     ),
     "robust": Preset(
-        "relativistic",
-        0.05,
-        0.05,
-        0.1,
-        "none",
-        (0.0, 0.99),
-        1,
-        (("rate", 2e-4), ("batch", 64), ("checks", 8)),
+        cost="relativistic",
+        r1=0.05,
+        r2=0.05,
+        anneal=0.1,
+        norm="none",
+        betas=(0.0, 0.99),
+        pack=1,
+        loop={"rate": 2e-4, "batch": 64, "checks": 8},
     ),
     "table": Preset(
-        "relativistic",
-        0.1,
-        0.1,
-        0.003,
-        "none",
-        (0.0, 0.99),
-        1,
-        (("rate", 3e-3), ("batch", 128), ("checks", 8)),
+        cost="relativistic",
+        r1=0.1,
+        r2=0.1,
+        anneal=0.003,
+        norm="none",
+        betas=(0.0, 0.99),
+        pack=2,
+        loop={"rate": 3e-3, "batch": 128, "checks": 8},
     ),
 }
-"""fast: small images on a CPU (Radford et al. 2016). robust: Huang et al. 2024, for larger images on a GPU. table: the same
-cost and penalties on dense networks."""
+"""fast: small images on a CPU (Radford et al. 2016). robust: for larger images on a GPU (Huang et al. 2024). table: the same cost
+and penalties on dense networks, two rows at once (Lin et al. 2018)."""
 
 PRESET_OF = {"conv": "fast", "residual": "robust", "mlp": "table"}
 
@@ -151,7 +152,7 @@ class Adversarial:
 
     def suits(self, model: Model) -> dict[str, Any]:
         """Settings of the loop: the preset's, and no early stop, for a game has no loss that would tell when."""
-        return {**dict(self._preset(model).loop), "patience": 0}
+        return {**self._preset(model).loop, "patience": 0}
 
     def monitor(self, model: Model, x: Tensor, c: Tensor | None, seed: int) -> Quantity:
         """Minus the JSD between encoded rows x (n, *shape) and as many samples, by a fresh critic; `how` has the coverage.
