@@ -20,11 +20,13 @@ from jensen.objective import Turn
 
 @dataclass(frozen=True)
 class Rules:
-    """What a game is played by. `r1`, `r2`: gamma of the penalties; `pack`: rows that D sees at once (Lin et al. 2018)."""
+    """What a game is played by. `r1`, `r2`: gamma of the penalties; `anneal`: the factor by which both fall, geometrically, over
+    the budget; `pack`: rows that D sees at once (Lin et al. 2018)."""
 
     cost: Cost
     r1: float = 0.0
     r2: float = 0.0
+    anneal: float = 1.0
     penalty: float = 0.0
     augment: bool = False
     pack: int = 1
@@ -96,19 +98,30 @@ class Discriminate(Turn):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The loss () of rows x (n, *shape)."""
+        rules = self.game.rules
+        real, fake = self.game.model.features(x), self.game.draw(len(x), c, self.shared)
+        if max(rules.r1, rules.r2, rules.penalty) == 0:
+            return self._loss(real, fake, c)
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # the slope of a slope needs more digits than bfloat16 has
+            return self._loss(real, fake, c)
+
+    def _loss(self, real: Tensor, fake: Tensor, c: Tensor | None) -> Tensor:
+        """The cost and the penalties of features (n, *shape, size)."""
         game, rules = self.game, self.game.rules
-        real, fake = game.model.features(x), game.draw(len(x), c, self.shared)
         sloped = (
             (rules.r1, real.requires_grad_(rules.r1 > 0)),
             (rules.r2, fake.requires_grad_(rules.r2 > 0)),
         )
         logits = [game.judge(side, c) for _, side in sloped]
         loss = rules.cost.discriminator(*logits)
+        fallen = rules.anneal**self.progress
         for (gamma, side), logit in zip(sloped, logits):
             if gamma > 0:
-                loss = loss + gamma / 2 * squared_slope(logit, side)
+                loss = loss + fallen * gamma / 2 * squared_slope(logit, side)
         if rules.penalty > 0:
-            at = torch.rand(len(x), device=real.device)
+            at = torch.rand(len(real), device=real.device)
             loss = loss + rules.penalty * unit_slope(lambda between: game.judge(between, c), real, fake, at)
         return loss
 

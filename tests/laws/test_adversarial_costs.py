@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jensen.adversary import Game, Generate, Rules
+from jensen.adversary import Discriminate, Game, Generate, Rules
 from jensen.costs import COSTS, cost_named
 from jensen.functional.augment import augment
 from jensen.functional.penalties import squared_slope, unit_slope
@@ -145,6 +145,25 @@ def test_penalties_of_a_linear_discriminator_are_functions_of_its_weights() -> N
     assert found.item() == pytest.approx(16)
     (gradient,) = torch.autograd.grad(found, w)  # 2 (|w| - 1) w / |w|
     assert torch.allclose(gradient, 8 * w.detach() / 5)
+
+
+def test_annealed_penalties_fall_geometrically_over_the_budget() -> None:
+    torch.manual_seed(0)
+    model = GAN(Space.real(2), latents=3, width=8, depth=1)
+    critic = Discriminator(DenseBody(2, 8, 1, 0.0), 8, 0, spectral=False)
+    losses = {}
+    for r1, progress in ((0.0, 0.0), (2.0, 0.0), (2.0, 0.5), (2.0, 1.0)):
+        rules = Rules(cost_named("nonsaturating"), r1=r1, anneal=0.04)
+        turn = Discriminate(Game(model, critic, rules), (0.0, 0.9), 1.0, shared=False)
+        turn.progress = progress
+        torch.manual_seed(1)
+        losses[r1, progress] = turn(torch.ones(8, 2)).item()
+    whole, half, end = (losses[2.0, at] - losses[0.0, 0.0] for at in (0.0, 0.5, 1.0))
+    assert (
+        whole > 0
+        and half == pytest.approx(0.2 * whole, rel=1e-3)
+        and end == pytest.approx(0.04 * whole, rel=1e-2)
+    )
 
 
 def test_augmentation_has_a_gradient_and_moves_every_image_by_itself() -> None:

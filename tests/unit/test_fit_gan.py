@@ -151,6 +151,13 @@ def test_a_collapsed_generator_is_doubted_and_a_good_one_is_not() -> None:
     assert model.notes(x[:6]) == []
 
 
+def test_half_precision_leaves_the_rows_and_the_penalties_in_full() -> None:
+    rows = jensen.rows(np.asarray(jensen.rows("digits").test)[:120])
+    plan = Plan(batch=32, checks=1, precision="bf16")
+    fitted = quiet("gan", rows, objective="adversarial:r1=1,norm=none", steps=3, plan=plan, channels=4)
+    assert np.isfinite(fitted.history[-1]["loss"])
+
+
 @pytest.mark.parametrize("last, kept", [(-0.3, 60), (-0.6, 40)])
 def test_of_checks_within_noise_the_later_weights_are_kept(
     last: float, kept: int, monkeypatch: pytest.MonkeyPatch
@@ -166,9 +173,25 @@ def test_of_checks_within_noise_the_later_weights_are_kept(
     assert fitted.record["run"]["best_step"] == kept
 
 
+def test_what_a_penalty_rules_out_is_left_out() -> None:
+    """No batch norm where a slope is penalised, and no R1 of the preset beside the Wasserstein penalty."""
+    image, vector = GAN(Space.levels((1, 8, 8), 17), channels=2), GAN(Space.real(2), **SMALL)
+
+    def normed(objective: Adversarial) -> bool:
+        return any(
+            isinstance(m, torch.nn.BatchNorm2d) for m in objective.turns(image)[0].game.critic.modules()
+        )
+
+    assert (
+        normed(Adversarial()) and not normed(Adversarial(r1=0.1)) and not normed(Adversarial(cost="wgan-gp"))
+    )
+    rules = Adversarial(cost="wgan-gp").turns(vector)[0].game.rules
+    assert (rules.r1, rules.r2, rules.penalty) == (0, 0, 10)
+
+
 def test_settings_left_at_their_defaults_become_those_of_the_preset() -> None:
     fitted = quiet("gan", line(), steps=2, plan=Plan(batch=16), **SMALL)
-    loop = dict(PRESETS["table"].loop)
+    loop = PRESETS["table"].loop
     told = fitted.record["plan"]
     assert (told["batch"], told["rate"], told["patience"]) == (16, loop["rate"], 0)
 
@@ -184,6 +207,7 @@ def test_settings_left_at_their_defaults_become_those_of_the_preset() -> None:
         ("adversarial:dropout=1", "dropout"),
         ("adversarial:augment=2", "augment"),
         ("adversarial:d_pace=0", "d_pace"),
+        ("adversarial:anneal=0", "anneal"),
     ],
 )
 def test_options_out_of_range_are_named(text: str, wrong: str) -> None:
@@ -198,6 +222,9 @@ def test_what_cannot_be_played_is_refused_before_training() -> None:
         quiet("gan", line(), objective="adversarial:pack=64", steps=1, plan=QUICK, **SMALL)
     with pytest.raises(UsageError, match="images"):
         quiet("gan", line(), objective="adversarial:augment=true", steps=1, plan=QUICK, **SMALL)
+    for mixing in ("norm=batch", "norm=batch,cost=wgan-gp"):
+        with pytest.raises(UsageError, match="batch norm"):
+            quiet("gan", line(), objective=f"adversarial:{mixing}", steps=1, plan=QUICK, **SMALL)
     with pytest.raises(SpaceError, match="images"):
         GAN(Space.real(3), net="conv")
     with pytest.raises(UsageError, match="latents"):

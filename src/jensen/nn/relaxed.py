@@ -50,6 +50,8 @@ class Relaxed(nn.Module):
 
     def forward(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A network's numbers (n, *shape, size) -> features of that shape, with a gradient."""
+        if raw.dtype in (torch.bfloat16, torch.float16):
+            raw = raw.float()  # under autocast the network runs in half precision; rows do not
         value = raw[..., 0]
         if self.some_ordered:
             value = torch.where(self.ordered, value.tanh(), value)

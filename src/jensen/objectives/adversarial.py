@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -31,25 +32,47 @@ class Preset:
     cost: str
     r1: float
     r2: float
+    anneal: float
     norm: str
     betas: tuple[float, float]
     pack: int
-    loop: tuple[tuple[str, Any], ...]
+    loop: Mapping[str, Any]
 
 
 PRESETS: dict[str, Preset] = {
     "fast": Preset(
-        "nonsaturating", 0.0, 0.0, "batch", (0.5, 0.999), 1, (("rate", 4e-4), ("batch", 64), ("checks", 8))
+        cost="nonsaturating",
+        r1=0.0,
+        r2=0.0,
+        anneal=1.0,
+        norm="batch",
+        betas=(0.5, 0.999),
+        pack=1,
+        loop={"rate": 4e-4, "batch": 64, "checks": 8},
     ),
     "robust": Preset(
-        "relativistic", 0.05, 0.05, "none", (0.0, 0.99), 1, (("rate", 2e-4), ("batch", 64), ("checks", 8))
+        cost="relativistic",
+        r1=0.05,
+        r2=0.05,
+        anneal=0.1,
+        norm="none",
+        betas=(0.0, 0.99),
+        pack=1,
+        loop={"rate": 2e-4, "batch": 64, "checks": 8},
     ),
     "table": Preset(
-        "relativistic", 0.01, 0.01, "none", (0.0, 0.99), 1, (("rate", 3e-3), ("batch", 128), ("checks", 8))
+        cost="relativistic",
+        r1=0.1,
+        r2=0.1,
+        anneal=0.003,
+        norm="none",
+        betas=(0.0, 0.99),
+        pack=2,
+        loop={"rate": 3e-3, "batch": 128, "checks": 8},
     ),
 }
-"""fast: small images on a CPU (Radford et al. 2016). robust: Huang et al. 2024, for larger images on a GPU. table: the same
-cost and penalties on dense networks."""
+"""fast: small images on a CPU (Radford et al. 2016). robust: for larger images on a GPU (Huang et al. 2024). table: the same cost
+and penalties on dense networks, two rows at once (Lin et al. 2018)."""
 
 PRESET_OF = {"conv": "fast", "residual": "robust", "mlp": "table"}
 
@@ -60,7 +83,8 @@ class Adversarial:
 
     `preset`: "fast", "robust" or "table"; auto: by the generator's net. It gives what is left out of these: `cost`
     (saturating, nonsaturating, relativistic, hinge, least-squares, wgan-gp); `r1`, `r2`, gamma of gamma / 2 E|dD/dx|^2 at
-    rows and at samples; `norm` of D, "batch", "spectral" or "none"; `pack`, rows that D sees at once. `penalty`: weight of the
+    rows and at samples; `anneal`, the factor by which both fall over the budget (strong at first, for all modes to be found,
+    then weak, for sharp ones); `norm` of D, "batch", "spectral" or "none"; `pack`, rows that D sees at once. `penalty`: weight of the
     slope's distance from 1 between rows and samples, 10 for wgan-gp. `dropout` in D. `augment`: shift, hole and brightness
     of images, changed alike on both sides. `d_repeats`: moves of D for each of G. `d_pace`: D's learning rate over G's.
     `width`: units, or channels at the image's own size, of D; `depth`: blocks of a dense one.
@@ -75,6 +99,7 @@ class Adversarial:
     cost: str | None = None
     r1: float | None = None
     r2: float | None = None
+    anneal: float | None = None
     norm: str | None = None
     pack: int | None = None
     penalty: float | None = None
@@ -111,13 +136,12 @@ class Adversarial:
         preset = self._preset(model)
         cost = cost_named(self._or(preset, "cost"))
         penalty = cost.PENALTY if self.penalty is None else self.penalty
+        r1, r2 = (
+            0.0 if penalty and getattr(self, name) is None else self._or(preset, name)
+            for name in ("r1", "r2")
+        )
         rules = Rules(
-            cost,
-            self._or(preset, "r1"),
-            self._or(preset, "r2"),
-            penalty,
-            self.augment,
-            self._or(preset, "pack"),
+            cost, r1, r2, self._or(preset, "anneal"), penalty, self.augment, self._or(preset, "pack")
         )
         game = Game(model, self._critic(model, preset, rules), rules)
         game.to(next(model.parameters()).device)
@@ -128,7 +152,7 @@ class Adversarial:
 
     def suits(self, model: Model) -> dict[str, Any]:
         """Settings of the loop: the preset's, and no early stop, for a game has no loss that would tell when."""
-        return {**dict(self._preset(model).loop), "patience": 0}
+        return {**self._preset(model).loop, "patience": 0}
 
     def monitor(self, model: Model, x: Tensor, c: Tensor | None, seed: int) -> Quantity:
         """Minus the JSD between encoded rows x (n, *shape) and as many samples, by a fresh critic; `how` has the coverage.
@@ -162,7 +186,8 @@ class Adversarial:
 
     def _critic(self, model: Generator, preset: Preset, rules: Rules) -> Discriminator:
         """A discriminator of the generator's kind."""
-        norm, net = self._or(preset, "norm"), getattr(model, "net_name", "mlp")
+        net = getattr(model, "net_name", "mlp")
+        norm = _norm(self.norm, preset.norm, net, rules)
         size, context, shape = model.reads.size, model.context_size * rules.pack, model.space.shape
         body: DenseBody | ImageBody
         if net == "mlp":
@@ -188,12 +213,30 @@ class Adversarial:
                 raise UsageError(
                     f"{name} is a {kind} of {least[name]} or more", f"got {value!r}", "leave it out"
                 )
+        if self.anneal is not None and not (isinstance(self.anneal, (int, float)) and 0 < self.anneal <= 1):
+            raise UsageError(
+                "anneal is a factor above 0, at most 1", f"got {self.anneal!r}", "1 anneals nothing"
+            )
         if not (isinstance(self.dropout, (int, float)) and 0 <= self.dropout < 1):
             raise UsageError("dropout lies from 0 to below 1", f"got {self.dropout!r}", "0.3 is usual")
         if not (isinstance(self.d_pace, (int, float)) and 0 < self.d_pace < float("inf")):
             raise UsageError("d_pace is a number above 0", f"got {self.d_pace!r}", "1 gives both one rate")
         if not isinstance(self.augment, bool):
             raise UsageError("augment is true or false", f"got {self.augment!r}", "leave it out")
+
+
+def _norm(asked: str | None, preset: str, net: str, rules: Rules) -> str:
+    """The norm asked for, or the preset's. Batch norm mixes rows, so that the slope at a row is none of its own."""
+    sloped = max(rules.r1, rules.r2, rules.penalty) > 0
+    if asked == "batch" and (sloped or net != "conv"):
+        raise UsageError(
+            "batch norm goes with a conv net and without penalties on the slope",
+            f"got a {net} net, r1={rules.r1}, r2={rules.r2}, penalty={rules.penalty}",
+            "use norm=spectral or norm=none",
+        )
+    if asked is None and preset == "batch" and (sloped or net != "conv"):
+        return "none"
+    return preset if asked is None else asked
 
 
 def _critics(model: Model) -> tuple[str, ...]:
