@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jensen.codec import Codec, Integers
 from jensen.context import rows_to_score
-from jensen.errors import Cannot
+from jensen.errors import Cannot, DataError, SpaceError
 from jensen.fitted import Fitted
 from jensen.model import Model
 from jensen.quantity import Kind
@@ -59,13 +59,20 @@ class AsTheyAre:
         return cls(Space.from_dict(record["space"]))
 
 
-def samples_of(title: str, rows: Any, space: Space) -> Fitted:
+def samples_of(title: str, rows: Any, space: Space, drop: Sequence[str] = ()) -> Fitted:
     """Samples of a space, in whatever `jensen.rows` reads, as a fitted model. Raises SpaceError where they do not fit.
+
+    `drop`: columns that are no part of a row, where the samples have them.
 
     >>> samples_of("theirs", [[0.0], [2.0], [4.0]], Space.real(1)).sample(3, seed=0).shape
     (3, 1)
     """
-    source, _ = rows_to_score(None, title, rows, space, None)
+    try:
+        source, _ = rows_to_score(None, title, rows, space, None)
+    except (DataError, SpaceError):
+        if not drop:
+            raise
+        source, _ = rows_to_score(None, title, rows, space, None, drop)
     codec: Codec = Integers(space) if space.measure == "mass" else AsTheyAre(space)
     z, _ = codec.encode(torch.as_tensor(source[:]))
     return Fitted(Samples(codec.model_space, z), codec, [], {"samples": len(z)})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
     from jensen.comparison import Comparison
+    from jensen.data import Rows
     from jensen.fitted import Fitted
 
 EXAMPLES = (
@@ -117,6 +118,9 @@ def compare(
     chosen = _chosen(options.parse_names(models), runs, samples)
     eye = None if lens == "none" else lens if lens == "train" else jensen.load(lens)
     data = options.read_rows(rows, kinds, drop, binarise, context)
+    chosen = chosen and {
+        t: one if not isinstance(one, Path) else _drawn(t, one, data, drop) for t, one in chosen.items()
+    }
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
     with open_progress(quiet) as progress:
@@ -159,6 +163,13 @@ def _chosen(
     for drawn in samples:
         chosen[_free(Path(drawn).stem or drawn, chosen)] = Path(drawn)
     return chosen
+
+
+def _drawn(title: str, path: Path, data: Rows, drop: Sequence[str]) -> Fitted:
+    """The rows of a file as a model that can only sample."""
+    from jensen.adapt.samples import samples_of
+
+    return samples_of(title, path, data.space, drop)
 
 
 def _free(title: str, taken: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ COLLAPSED = 1 / 3
 class GAN(Generator):
     """Rows from noise in one pass, sharp where other families blur; it has no likelihood and may leave out a part of the data.
 
-    `latents`: dimensions of the noise. `net`: "mlp", "conv" (batch norm, doubling the image from 4x4), "residual" (without
+    `latents`: dimensions of the noise; default 64 for images, 16 for vectors. `net`: "mlp", "conv" (batch norm, doubling the image from 4x4), "residual" (without
     normalisation); auto: conv for images, mlp for vectors. `width`, `depth`: of the mlp; `channels`: of the convolutions at
     the image's own size. `outputs`: "straight" rounds levels and categories while training, the gradient passing as if not,
     "soft" only when sampling; auto: soft for images of more than two levels, straight for the rest. `temperature`: of
@@ -36,7 +36,7 @@ class GAN(Generator):
     def __init__(
         self,
         space: Space,
-        latents: int = 64,
+        latents: int | None = None,
         *,
         net: str = "auto",
         width: int = 128,
@@ -47,11 +47,12 @@ class GAN(Generator):
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context)
+        latents = (64 if space.is_image else 16) if latents is None else latents
         if min(latents, width) < 1 or depth < 0:
             raise UsageError(
                 "expected latents and width of 1 or more, depth of 0 or more",
                 f"got latents={latents}, width={width}, depth={depth}",
-                "64, 128 and 2 are usual",
+                "16, 128 and 2 are usual",
             )
         self.latents = latents
         self.net_name = adversary_net(space, net)
