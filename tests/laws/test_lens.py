@@ -23,7 +23,9 @@ from jensen.plan import Plan
 from jensen.report import read_record
 from jensen.space import Column, Space
 
-pytestmark = pytest.mark.filterwarnings("ignore:the representation has collapsed")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:the representation has collapsed", "ignore:the posterior has collapsed"
+)
 
 
 @cache
