@@ -121,9 +121,10 @@ def look(lens: Lens, entries: Sequence[Entry], data: Rows, seed: int, tell: Stag
     """
     n = min(ROWS, len(data.test), len(data.train))
     places = some_places(len(data.test), n, seed)
-    train = some_rows(data.train, TRAIN_ROWS, seed)
+    train = _mixed(some_rows(data.train, TRAIN_ROWS, seed), seed)
     looks = _looks(lens, train)
-    parts = {name: (see(np.asarray(data.test[places])), see(train)) for name, see in looks.items()}
+    test = _mixed(np.asarray(data.test[places]), seed)
+    parts = {name: (see(test), see(train)) for name, see in looks.items()}
     plane, share = _plane(parts[lens.name][0])
 
     def sight(name: str, role: Role, draw: Callable[[], NDArray[Any]]) -> Sight:
@@ -140,11 +141,10 @@ def look(lens: Lens, entries: Sequence[Entry], data: Rows, seed: int, tell: Stag
     sights = [sight(entry.name, "model", partial(_samples, entry, data, places, seed)) for entry in entries]
     sights.append(sight(CONTROL, "control", lambda: gaussian_rows(data.space, train, n, seed)))
     # other training rows than those that every distance is divided by, where there are as many
-    order = _shuffled(train, seed)
-    sights.append(sight(REAL, "real", lambda: train[order[n : 2 * n] if len(order) >= 2 * n else order[:n]]))
+    sights.append(sight(REAL, "real", lambda: train[n : 2 * n] if len(train) >= 2 * n else train[:n]))
     first, second = looks
     points = (parts[lens.name][0][:POINTS] @ plane).numpy()
-    views = lens.views(np.asarray(data.test[places[:VIEWED]]), VIEWS, seed)
+    views = lens.views(test[:VIEWED], VIEWS, seed)
     return Gallery(lens, n, (first, second), sights, points, share, views)
 
 
@@ -206,9 +206,8 @@ def _numbers(
     """Every metric of a set of rows; metrics that have nothing to say are left out."""
     sets = Sets(held, fake, train, space, seed)
     told = {**sets.how(), "n_train": len(train)}
-    order = torch.from_numpy(_shuffled(train, seed)[: len(fake)])
     found = {"Frechet distance": frechet_distance(held, fake, **told)}
-    found["Frechet multiple"] = frechet_multiple(held, fake, train[order], **told)
+    found["Frechet multiple"] = frechet_multiple(held, fake, train[: len(fake)], **told)
     found |= kernel.measure(sets)
     with suppress(Cannot):  # most rows have equals
         found |= coverage.measure(sets)
@@ -223,8 +222,9 @@ def _rounded(points: NDArray[Any]) -> list[list[float]]:
     return [[float(f"{x:.4g}") for x in point] for point in points]
 
 
-def _shuffled(rows: Any, seed: int) -> NDArray[np.intp]:
-    return np.random.default_rng([seed, 29]).permutation(len(rows)).astype(np.intp)
+def _mixed(rows: NDArray[Any], seed: int) -> NDArray[Any]:
+    """The rows in another order: the first ones of a file are alike."""
+    return rows[np.random.default_rng([seed, 29]).permutation(len(rows))]
 
 
 def _samples(entry: Entry, data: Rows, places: NDArray[np.intp], seed: int) -> NDArray[Any]:
