@@ -128,18 +128,9 @@ def simulated(model: LatentModel, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Rows and the latents that made them."""
     import torch
 
-    from jensen.functional.ancestral import uniforms
-
     generator = torch.Generator().manual_seed(seed)
-    if hasattr(model, "sample_with_latents"):
-        rows, z = model.sample_with_latents(n, generator=generator)
-        return rows, z
-    z = model.draw_prior(n, generator)
-    dims = model.space.dims
-    parameters = model._site_parameters(z.unsqueeze(1), None).reshape(n, dims, -1)  # type: ignore[operator]
-    u = uniforms(n, (dims,), generator, z.device)
-    rows = model.head.sample(parameters, u, torch.arange(dims))  # type: ignore[union-attr]
-    return rows.reshape(n, *model.space.shape), z
+    rows, z = model.sample_with_latents(n, generator=generator)
+    return rows, z
 
 
 def gap(name: str, bounds: Bounds, model: LatentModel, rows: tuple[Tensor, Tensor], seed: int) -> Gap:

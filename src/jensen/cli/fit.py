@@ -133,18 +133,14 @@ def fit(
         raise UsageError("fit takes ROWS or a --target density", given, "name one of them")
     folder = Path(out or f"runs/{model}-{base_name(rows or name_of(str(target)))}")
     refuse_taken_folder(folder, overwrite or resume)
-    what: dict[str, Any]
-    if rows is None:
-        refuse_options_of_rows({"binarise": binarise, "kinds": kinds, "drop": drop, "context": context})
-        plan = options.make_plan(steps, seconds, {"batch": FOR_A_DENSITY.batch, "patience": 0, **loop})
-        what = {"target": read_target(str(target), dim, support, location, scale, seed)}
-        settle_threads(threads, what["target"].codec.space)
-    else:
-        refuse_options_of_targets({"dim": dim, "support": support, "location": location, "scale": scale})
-        plan = options.make_plan(steps, seconds, loop)
-        data = options.read_rows(rows, kinds, drop, binarise, context)
-        what = {"rows": data}
-        settle_threads(threads, data.space)
+    of_rows = {"binarise": binarise, "kinds": kinds, "drop": drop, "context": context}
+    of_target = {"dim": dim, "support": support, "location": location, "scale": scale}
+    what = _read(rows, target, of_rows, of_target, seed)
+    data: Rows | None = what.get("rows")
+    usual = {} if data is not None else {"batch": FOR_A_DENSITY.batch, "patience": FOR_A_DENSITY.patience}
+    plan = options.make_plan(steps, seconds, {**usual, **loop})
+    settle_threads(threads, what["target"].codec.space if data is None else data.space)
+    if data is not None:
         describe(data, as_json, quiet)
     with nothing_halved(folder), open_progress(quiet) as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", JensenWarning)  # the notes say the same
@@ -162,24 +158,24 @@ def fit(
             **what,
             **hyper,
         )
-        scores = None if rows is None else _held_out(fitted, data, seed, progress)
-    if scores is None:
-        if as_json:
-            emit(
-                {
-                    "run": str(folder),
-                    "model": fitted.name,
-                    "hyper": fitted.model.hyper,
-                    "record": fitted.record,
-                }
-            )
-        else:
-            print_target(fitted, _how(fitted), folder)
-        return
+        scores = None if data is None else _held_out(fitted, data, seed, progress)
     if as_json:
         emit(_document(fitted, data, scores, folder))
+    elif data is None or scores is None:
+        print_target(fitted, _how(fitted), folder)
     else:
         _print(fitted, data, scores, folder)
+
+
+def _read(
+    rows: str | None, target: str | None, of_rows: dict[str, Any], of_target: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """What is fitted to, by the name that `jensen.fit` gives it. Raises UsageError for options of the other."""
+    if rows is None:
+        refuse_options_of_rows(of_rows)
+        return {"target": read_target(str(target), **of_target, seed=seed)}
+    refuse_options_of_targets(of_target)
+    return {"rows": options.read_rows(rows, **of_rows)}
 
 
 def _held_out(fitted: Fitted, data: Rows, seed: int, progress: Progress) -> Scores | Cannot:
@@ -194,17 +190,18 @@ def _held_out(fitted: Fitted, data: Rows, seed: int, progress: Progress) -> Scor
         return error
 
 
-def _document(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) -> dict[str, Any]:
-    return {
-        "run": str(folder),
-        "model": fitted.name,
-        "hyper": fitted.model.hyper,
-        "rows": data.name,
-        "space": data.space.describe(),
-        "context": None if data.context is None else list(data.context.names),
-        **score_document(scores),
-        "record": fitted.record,
-    }
+def _document(
+    fitted: Fitted, data: Rows | None, scores: Scores | Cannot | None, folder: Path
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"run": str(folder), "model": fitted.name, "hyper": fitted.model.hyper}
+    if data is not None and scores is not None:
+        found |= {
+            "rows": data.name,
+            "space": data.space.describe(),
+            "context": None if data.context is None else list(data.context.names),
+            **score_document(scores),
+        }
+    return {**found, "record": fitted.record}
 
 
 def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) -> None:
