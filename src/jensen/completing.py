@@ -22,7 +22,7 @@ from jensen.data.gaps import read_gaps, refuse_gaps
 from jensen.data.given import context_columns, contexts_of, read_contexts
 from jensen.errors import Cannot, JensenWarning, UsageError
 from jensen.functional.ancestral import uniforms
-from jensen.functional.particles import log_mean_exp
+from jensen.functional.importance import log_mean_exp
 from jensen.imputing import impute
 from jensen.latent import LatentModel
 from jensen.model import Model, abilities

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,17 +82,16 @@ def pose(
     location: Ends = 0.0,
     scale: Ends | None = None,
     seed: int = 0,
-    hyper: dict[str, Any] | None = None,
 ) -> Density:
     """The density of a name in `jensen.data.targets`, a Target, or a callable log density of `dim` coordinates.
 
     `support`: (low, high), numbers or one a coordinate, where the density is positive; a model then fits numbers that
-    run over all of R; a Target may bring its own. `location`, `scale`: where to start, in those numbers; None: of the centred Gaussians with one
-    scale, the one nearest to the density in reverse KL. Raises UsageError for a missing dimension, DataError for a log
+    run over all of R; a Target may bring its own. `location`, `scale`: where to start, in those numbers; None: of the
+    centred Gaussians with one scale, the one nearest to the density in reverse KL. Raises UsageError for a missing dimension, DataError for a log
     density of the wrong shape, not finite, or without gradient, SpaceError for a support that does not hold it.
     """
     if isinstance(what, str):
-        what = target(what, **(hyper or {}) | ({} if dim is None or what not in _SIZED else {"dim": dim}))
+        what = target(what, **({} if dim is None or what not in _SIZED else {"dim": dim}))
     known = what if isinstance(what, Target) else None
     if known is not None and dim is not None and dim != known.dim:
         raise UsageError(f"{known.name} has {known.dim} coordinates", f"got dim={dim}", "leave dim out")

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from jensen.functional.ancestral import uniforms
+from jensen.functional.importance import log_mean_exp
 from jensen.functional.normal import standard_log_prob
-from jensen.functional.particles import effective_sample_size, log_mean_exp, pick, systematic
+from jensen.functional.particles import effective_sample_size, pick, systematic
 from jensen.latent import Encoded, LatentModel
 from jensen.sampling.particles import Chosen
 

@@ -139,14 +139,15 @@ def log_z(
             f"the density has {density.dim}",
             "fit it to this density",
         )
-    q = _Proposal(fitted)
+    q, p = _Proposal(fitted), density_in(fitted, density)
     source = torch.Generator().manual_seed(seed)
     z = q.draw(n, source)
-    log_w = density_in(fitted, density)(z) - q(z)
-    found = evidence(log_w, _at_exact(fitted, density, q, exact, n, source))
+    log_p, log_q = p(z), q(z)
+    log_w = log_p - log_q
+    found = evidence(log_w, _at_exact(fitted, density, q, p, exact, n, source))
     alone = _estimate(found, seed, "the model")
     if search:
-        missed, joined = _search(q, density_in(fitted, density), z, alone.value, source)
+        missed, joined = _search(q, p, (z, log_p, log_q), alone.value, source)
     else:
         missed, joined = Missed(0, 0, 0.0), None
     value = (
@@ -171,7 +172,7 @@ class _Proposal:
     """The fitted model as a law to draw from, in its own numbers, with log_prob in float64."""
 
     def __init__(self, fitted: Fitted) -> None:
-        self.fitted, self.model = fitted, fitted.model.eval()
+        self.model = fitted.model.eval()
         self.device, self.type = place(fitted.model)
 
     @torch.no_grad()
@@ -188,7 +189,13 @@ class _Proposal:
 
 
 def _at_exact(
-    fitted: Fitted, density: Density, q: _Proposal, exact: Tensor | None, n: int, source: torch.Generator
+    fitted: Fitted,
+    density: Density,
+    q: _Proposal,
+    p: Callable[[Tensor], Tensor],
+    exact: Tensor | None,
+    n: int,
+    source: torch.Generator,
 ) -> Tensor | None:
     """Log weights at exact samples of the density, None without them."""
     if exact is None:
@@ -196,14 +203,14 @@ def _at_exact(
             return None
         exact = density.exact(n, source)
     z, _ = fitted.codec.encode(torch.as_tensor(exact).double())
-    return density_in(fitted, density)(z) - q(z)
+    return p(z) - q(z)
 
 
 @torch.no_grad()
 def _search(
     q: _Proposal,
     p: Callable[[Tensor], Tensor],
-    z: Tensor,
+    samples: tuple[Tensor, Tensor, Tensor],
     log_z: float,
     source: torch.Generator,
 ) -> tuple[Missed, Evidence | None]:
@@ -211,8 +218,10 @@ def _search(
 
     Half the starts are wide of the base, half wide of the samples. A place is beyond reach where w > n Z: n samples put
     fewer than one there, whatever its share of the mass. With half of the samples from Student laws at those places, the
-    mean of p~ over the mixture of both is unbiased for Z again, and says how much of it lies beyond reach.
+    mean of p~ over the mixture of both is unbiased for Z again, and says how much of it lies beyond reach. `samples`: of
+    the model, with log p~ and log q there.
     """
+    z, at_p, at_q = samples
     n, d = z.shape
     half = CHAINS // 2
     wide = WIDE * torch.randn(half, d, generator=source, dtype=torch.float64)
@@ -221,10 +230,12 @@ def _search(
     with torch.enable_grad():
         ends = annealed_chains(p, torch.cat([wide, around]), source)
     reach = log_z + math.log(n)
-    chosen = ends[p(ends) - q(ends) > reach]
+    heights = p(ends)
+    far = heights - q(ends) > reach
+    chosen = ends[far]
     if not len(chosen):
         return Missed(CHAINS, 0, 0.0), None
-    places = chosen[p(chosen).argsort(descending=True)][:PLACES]
+    places = chosen[heights[far].argsort(descending=True)][:PLACES]
     with torch.enable_grad():
         scale, log_det = local_t(p, places)
     pick = torch.randint(len(places), (n,), generator=source)
@@ -232,7 +243,7 @@ def _search(
     chi = 2 * torch._standard_gamma(torch.full((n,), FREEDOM / 2, dtype=torch.float64), generator=source)
     drawn = places[pick] + (scale[pick] @ (gauss / (chi / FREEDOM).sqrt()[:, None])[:, :, None])[:, :, 0]
     points = torch.cat([z, drawn])
-    log_p, log_q = p(points), q(points)
+    log_p, log_q = torch.cat([at_p, p(drawn)]), torch.cat([at_q, q(drawn)])
     log_w = log_p - torch.logaddexp(log_q, _log_students(points, places, scale, log_det)) + math.log(2)
     beyond = log_p - log_q > reach
     share = float((log_w[beyond].logsumexp(0) - log_w.logsumexp(0)).exp()) if bool(beyond.any()) else 0.0

@@ -25,7 +25,8 @@ from jensen.errors import JensenWarning
 from jensen.fitted import Fitted
 from jensen.functional.ancestral import uniforms
 from jensen.functional.enumerate import all_rows, row_index
-from jensen.functional.particles import effective_sample_size, log_mean_exp, pick, systematic
+from jensen.functional.importance import log_mean_exp
+from jensen.functional.particles import effective_sample_size, pick, systematic
 from jensen.models import model_class
 from jensen.sampling.particles import ParticleWalk
 from jensen.space import Space

@@ -43,6 +43,8 @@ class Tail(NamedTuple):
 def log_mean_exp(log_w: Tensor) -> Tensor:
     """log of the mean of exp(log_w) over the last axis, (..., n) -> (...).
 
+    The mean weight is an unbiased estimate of the normaliser; its logarithm is low by Jensen's inequality.
+
     >>> log_mean_exp(torch.tensor([1000.0, 1000.0])).item()
     1000.0
     """

@@ -15,17 +15,6 @@ from torch import Tensor
 from jensen.functional.inversion import cut, invert
 
 
-def log_mean_exp(log_weight: Tensor) -> Tensor:
-    """log (1/k) sum_j w_j, (...): of importance weights, a lower bound in expectation on the log normaliser.
-
-    The mean weight is an unbiased estimate of the normaliser; its logarithm is low by Jensen's inequality.
-
-    >>> round(log_mean_exp(torch.tensor([0.25, 0.75]).log()).exp().item(), 6)
-    0.5
-    """
-    return log_weight.logsumexp(-1) - math.log(log_weight.shape[-1])
-
-
 def effective_sample_size(log_weight: Tensor) -> Tensor:
     """(sum w)^2 / sum w^2, (...), from 1 (one particle has all the weight) to k (all weigh the same); dead: 0.
 

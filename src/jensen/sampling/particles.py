@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from jensen.functional.particles import effective_sample_size, log_mean_exp, pick, systematic
+from jensen.functional.importance import log_mean_exp
+from jensen.functional.particles import effective_sample_size, pick, systematic
 from jensen.sampling.walk import Walk
 
 
