@@ -14,7 +14,7 @@ from jensen.functional.ancestral import uniforms
 from jensen.functional.masks import site_order
 from jensen.heads import Head, head_for
 from jensen.model import Model
-from jensen.nn.sites import SiteInput
+from jensen.nn.sites import input_for
 from jensen.sampling.naive import naive
 from jensen.sampling.walk import Walk
 from jensen.space import Space
@@ -46,7 +46,7 @@ class Autoregressive(Model):
     ) -> None:
         super().__init__(space, context)
         self.head: Head = head_for(space, head, components)
-        self.input = SiteInput(space, inputs)
+        self.input = input_for(space, inputs)
         self.register_buffer("order", site_order(space.shape, order), persistent=False)
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import DataError, SpaceError
+from jensen.mixed import Columns, Spread
 from jensen.quantity import Kind
 from jensen.space import Space
 from jensen.support import Support
@@ -58,9 +59,9 @@ class Integers:
     random: bool = False
 
     def __init__(self, space: Space) -> None:
-        if space.kind in ("real", "mixed"):
+        if space.kind in ("real", "mixed") or space.gaps:
             raise SpaceError(
-                "integer codes need discrete rows",
+                "integer codes need discrete rows without gaps",
                 f"got {space.describe()}",
                 "pass kinds='levels' if the values lie on a grid, or choose a model of real rows",
             )
@@ -300,6 +301,8 @@ _CODECS: dict[str, Callable[[Mapping[str, Any]], Codec]] = {
     "Dequantise": Dequantise.from_dict,
     "Logit": Logit.from_dict,
     "Support": Support.from_dict,
+    "Columns": Columns.from_dict,
+    "Spread": Spread.from_dict,
     "Chain": Chain.from_dict,
 }
 
@@ -320,6 +323,8 @@ def codec_for(accepts: frozenset[str], space: Space, sample: Tensor) -> Codec:
     Discrete rows stay discrete where the model takes them and are dequantised where it only takes real ones.
     Raises SpaceError when there is no honest way.
     """
+    if space.gaps or (space.kind == "mixed" and "mixed" in accepts):
+        return _mixed(accepts, space, sample)
     if space.kind in accepts and space.kind != "real":
         return Integers(space)
     if "real" not in accepts:
@@ -331,14 +336,35 @@ def codec_for(accepts: frozenset[str], space: Space, sample: Tensor) -> Codec:
     if space.kind == "real":
         return Standardise.fit(space, sample)
     if all(column.kind in ("levels", "binary") for column in space.columns):
-        noisy = Dequantise(space)
-        z, _ = noisy.encode(sample, torch.Generator(sample.device).manual_seed(0))
-        return Chain([noisy, Standardise.fit(noisy.model_space, z)])
-    raise SpaceError(
-        "the model takes real rows, and categories or a mixture of kinds have no density",
-        f"got {space.describe()}",
-        "drop those columns, make all of them real or all discrete with kinds, or choose another model",
-    )
+        return _standardised(Dequantise(space), sample)
+    return _standardised(Spread.fit(space, sample), sample)
+
+
+def _mixed(accepts: frozenset[str], space: Space, sample: Tensor) -> Codec:
+    """Columns as they are where the model takes such, else all of them spread over real numbers."""
+    plain = Columns.fit(space, sample)
+    if plain.model_space.kind in accepts:
+        return plain
+    if "unseen" in space.gaps:
+        raise SpaceError(
+            "the model cannot leave out what was not seen: it takes "
+            + " or ".join(sorted(accepts))
+            + " rows without gaps",
+            f"got {space.describe()}",
+            "choose vae, or take gaps as values of their own with gaps='value'",
+        )
+    if "real" not in accepts:
+        raise SpaceError(
+            f"the model takes {' or '.join(sorted(accepts))} rows",
+            f"got {space.describe()}",
+            "choose another model: made, transformer, vae, gan and independent take any columns",
+        )
+    return _standardised(Spread.fit(space, sample), sample)
+
+
+def _standardised(noisy: Codec, sample: Tensor) -> Codec:
+    z, _ = noisy.encode(sample, torch.Generator(sample.device).manual_seed(0))
+    return Chain([noisy, Standardise.fit(noisy.model_space, z)])
 
 
 def _other_rows(accepts: frozenset[str], space: Space) -> str:

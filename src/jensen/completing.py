@@ -25,6 +25,7 @@ from jensen.functional.ancestral import uniforms
 from jensen.functional.importance import log_mean_exp
 from jensen.imputing import impute
 from jensen.latent import LatentModel
+from jensen.mixed import Columns
 from jensen.model import Model, abilities
 from jensen.quantity import Kind, Quantity, Scores
 from jensen.sampling.particles import Chosen, ParticleWalk
@@ -119,8 +120,10 @@ def complete(
     was_training = model.training
     model.eval()
     try:
+        set_whole(able, codec.space, True)
         found = _in_batches(draw, exact, codec.model_space.dims, n, particles, watch)
     finally:
+        set_whole(able, codec.space, False)
         model.train(was_training)
     # float64: as in sampling, a column far from zero has values that float32 cannot tell apart
     new = found.x.double() if found.x.is_floating_point() else found.x
@@ -170,6 +173,24 @@ def _rows_and_mask(
             "nothing is observed", f"got a mask that is True at all {space.dims:,} sites", "use sample"
         )
     return values, mask
+
+
+def set_whole(model: Autoregressive | LatentModel, space: Space, whole: bool) -> None:
+    """Have the model draw values and no gaps, or gaps as well: what is completed shall not be left out again.
+
+    Every site then is drawn, and every observed one weighed, given that it has a value. Raises Cannot for a head that
+    knows no gaps.
+    """
+    if "value" not in space.gaps:
+        return
+    head: Any = getattr(model, "head", None)
+    if not hasattr(head, "whole"):
+        raise Cannot(
+            "rows are completed with values, and this head takes a gap for a level like any other",
+            f"got {type(head).__name__}",
+            "fit the model with head='columns'",
+        )
+    head.whole = whole
 
 
 def _mask(missing: Any) -> NDArray[np.bool_]:
@@ -258,6 +279,8 @@ def _log_slopes(codec: Codec, x: Tensor, observed: Tensor) -> Tensor:
     """
     if codec.space.measure == "mass":
         return torch.zeros(len(x), dtype=torch.float64)
+    if isinstance(codec, Columns):
+        return codec.log_slopes(x).double().masked_fill(~observed, 0).flatten(1).sum(1)
     with torch.enable_grad():
         x = x.double().requires_grad_()
         z, log_det = codec.encode(x)

@@ -22,6 +22,7 @@ from jensen.codec import Codec, as_tensor, codec_from_dict
 from jensen.completing import Completion, complete
 from jensen.context import ContextCodec, contexts_to_sample, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
+from jensen.data.frames import as_frame
 from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name, model_class
@@ -127,6 +128,14 @@ class Fitted:
                 watch(min(start + batch, n))
         return np.concatenate(parts)
 
+    def sample_frame(self, n: int, seed: int | None = None, context: Any = None, *, like: Any = None) -> Any:
+        """n sampled rows as a table: the names, labels, dates and whole numbers of the user's columns, gaps where there are.
+
+        `like`: a DataFrame (pandas, polars, pyarrow, ...) whose library and types the result gets; None: an Arrow table.
+        Real values are put on the steps and within the range that were seen. Raises SpaceError for images.
+        """
+        return as_frame(self.sample(n, seed, context), self.space, like)
+
     def score(
         self,
         rows: Any,
@@ -173,6 +182,8 @@ class Fitted:
             levels=levels,
         )
         how = {"model": self.name, "codec": type(self.codec).__name__, **how}
+        if "unseen" in self.space.gaps:
+            how["gaps"] = "unseen: of the values that are there"
         if given is not None and self.context_codec is not None:
             how |= {"context": list(self.context_codec.names), "context_hash": hash_rows(given.values)}
         scored = hash_rows(source)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from jensen.adapt.samples import Samples
 from jensen.data import Rows
-from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
+from jensen.errors import Cannot, Incomparable, UsageError
 from jensen.fitted import Fitted
 from jensen.models import CATALOGUE, model_class
 from jensen.sources import split_identity
@@ -17,21 +17,22 @@ from jensen.space import Space
 def line_up(rows: Rows) -> list[str]:
     """The default models for some rows: the baseline and the flagship of each family that takes them."""
     kind = rows.space.kind
-    if kind == "mixed":
-        discrete = [
-            column.name or str(i) for i, column in enumerate(rows.space.columns) if column.kind != "real"
-        ]
-        raise SpaceError(
-            "no model of this version takes real and discrete columns together",
-            f"got {rows.space.describe()}",
-            f"drop the discrete ones (drop={discrete}), or make all columns of one kind with kinds",
-        )
+    if "unseen" in rows.space.gaps:
+        return ["independent", "vae"]  # what has a likelihood of some of the sites
+    if kind == "mixed" or rows.space.gaps:
+        return _taking_context(["independent", "made", "transformer", "spline-flow"], rows)
     names = ["independent"]
     if kind in ("real", "levels", "binary"):
         names.append("mixture")
     names.append("made")
     if kind != "real" and rows.space.is_image:
         names.append("pixelcnn")
+    return _taking_context(names, rows)
+
+
+def _taking_context(names: list[str], rows: Rows) -> list[str]:
+    """Those of some models that take the context of the rows, if they have one. Raises Cannot where none does."""
+    kind = rows.space.kind
     if rows.context is not None:
         names = [name for name in names if model_class(name).takes_context]
         if not names:

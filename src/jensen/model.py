@@ -53,7 +53,7 @@ class Model(nn.Module):
 
     A leaf names the kinds of space it `accepts`, writes the methods it can, and leaves the others: those raise
     Cannot. `hyper` records the constructor's arguments, so that a saved model can be built again. Rows x are
-    (n, *space.shape): int64 indices 0 .. levels - 1 on discrete spaces, floats on real ones. `c` is what the rows are
+    (n, *space.shape): int64 indices 0 .. levels - 1 on discrete spaces, floats on real and mixed ones, nan at a gap. `c` is what the rows are
     conditioned on, (n, d) with a column for each of the `context` space, or None where the model has no context;
     `given` makes features of it.
     """
@@ -61,6 +61,8 @@ class Model(nn.Module):
     accepts: ClassVar[frozenset[str]]
     takes_context: ClassVar[bool] = False
     """Whether the constructor takes `context`, the space of what the rows are conditioned on."""
+    takes_unseen: ClassVar[bool] = False
+    """Whether rows may have gaps that are unseen (nan), and the likelihood is then that of the other sites."""
     bounded_by: str = ""
     """What makes `log_prob_lower` a bound, in words: it is said beside every number that rests on it."""
     solve_rows: ClassVar[int | None] = None
@@ -83,6 +85,12 @@ class Model(nn.Module):
                 f"{type(self).__name__} models {' or '.join(sorted(self.accepts))} rows",
                 f"got {space.describe()}",
                 "choose another model, or another space for the rows",
+            )
+        if "unseen" in space.gaps and not self.takes_unseen:
+            raise SpaceError(
+                f"{type(self).__name__} has no likelihood of some of the sites alone",
+                f"got {space.describe()} with gaps that are unseen",
+                "choose vae or independent, or take gaps as values with gaps='value'",
             )
         if context is not None and not self.takes_context:
             raise SpaceError(

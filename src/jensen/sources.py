@@ -273,7 +273,8 @@ def build(model: str | type[Model] | Model, source: Source, hyper: dict[str, Any
 
 
 def _codec(cls: type[Model], data: Rows) -> Codec:
-    enough = sample_rows(data) if data.space.kind == "real" or data.space.kind not in cls.accepts else 1
+    fitted_to_data = data.space.measure != "mass" or data.space.kind not in cls.accepts
+    enough = sample_rows(data) if fitted_to_data else 1
     if enough == len(data.train):
         sample = data.train[:]
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,10 @@ from jensen.quantity import Measure
 ColumnKind = Literal["real", "levels", "binary", "categorical"]
 SpaceKind = Literal["real", "levels", "binary", "categorical", "mixed"]
 KINDS: tuple[ColumnKind, ...] = ("real", "levels", "binary", "categorical")
+GAPS = ("", "value", "unseen", "level")
+TIMES = ("", "days", "seconds")
+_EXTRA = ("gaps", "time", "grain", "seen")
+"""Facts about a column that are recorded where there are any."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class Column:
     real: any finite number. levels: `levels` ordered values low, low + step, ... binary: two such values.
     categorical: `levels` unordered values; `labels` names them when the user's own values are not numbers,
     and a row then holds their codes 0, 1, ...
+
+    `gaps`: where a row may hold nan. "value": a gap is one more value of the column, with a mass of its own; "unseen": it
+    stands for a value that nobody saw, and a row's likelihood is that of its other sites. "level", which models see: the
+    last level is a gap, and no row holds nan. `time`: a real column counts
+    "days" or "seconds" since 1970-01-01 and is written as dates. Of the values that were seen, for what is written and
+    not for the likelihood: their steps, the `grain` of a real column, and their range, `seen`.
     """
 
     kind: ColumnKind
@@ -34,10 +44,20 @@ class Column:
     step: float = 1.0
     name: str = ""
     labels: tuple[str, ...] | None = None
+    gaps: str = ""
+    time: str = ""
+    grain: float | None = field(default=None, compare=False)
+    seen: tuple[float, float] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise SpaceError("unknown kind of column", f"got {self.kind!r}", f"use one of {', '.join(KINDS)}")
+        if self.gaps not in GAPS:
+            raise SpaceError("unknown way to take gaps", f"got {self.gaps!r}", "use 'value', 'unseen' or ''")
+        if self.time not in TIMES or (self.time and self.kind != "real"):
+            raise SpaceError(
+                "a real column may count days or seconds", f"got {self.time!r} for {self.kind}", "leave time out"
+            )
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "step", float(self.step))
         if self.labels is not None:
@@ -74,7 +94,9 @@ class Column:
         """The kind in a word or two, as tables print it."""
         if self.kind == "levels":
             return f"{self.levels} levels"
-        return f"{self.levels} categories" if self.kind == "categorical" else self.kind
+        if self.kind == "categorical":
+            return f"{self.levels} categories"
+        return "dates" if self.time else self.kind
 
 
 @dataclass(frozen=True)
@@ -143,16 +165,33 @@ class Space:
 
     @property
     def kind(self) -> SpaceKind:
-        """The kind all sites share, or mixed. Bits, levels and categories together count as categorical."""
+        """The kind all sites share, or mixed: also where a row may hold nan. Bits, levels and categories together count as
+        categorical, also with gaps, which are one category more."""
         kinds = {column.kind for column in self.columns}
+        ways = self.gaps
+        if "unseen" in ways or ("real" in kinds and ways):
+            return "mixed"
         if len(kinds) == 1:
-            return kinds.pop()
+            return "categorical" if ways else kinds.pop()
         return "mixed" if "real" in kinds else "categorical"
 
     @property
     def measure(self) -> Measure:
         """What a likelihood on this space is: mass, density, or mixed."""
-        return {"real": "density", "mixed": "mixed"}.get(self.kind, "mass")  # type: ignore[return-value]
+        kinds = {column.kind for column in self.columns}
+        if "real" not in kinds:
+            return "mass"
+        atoms = any(column.gaps == "value" for column in self.columns)
+        return "mixed" if len(kinds) > 1 or atoms else "density"
+
+    @property
+    def gaps(self) -> frozenset[str]:
+        """The ways in which columns take gaps: empty where no row may hold nan."""
+        return frozenset(column.gaps for column in self.columns if column.gaps) - {"level"}
+
+    def may_gap(self) -> NDArray[np.bool_]:
+        """Where a row may hold nan: of a row's shape, or broadcasting to it."""
+        return np.array([column.gaps in ("value", "unseen") for column in self.columns])
 
     @property
     def max_levels(self) -> int | None:
@@ -178,8 +217,11 @@ class Space:
         self.check_shape(rows.shape)
         if rows.dtype.kind not in "biuf":
             raise SpaceError("expected numbers", f"got values of type {rows.dtype}")
-        if not np.issubdtype(rows.dtype, np.integer) and not np.isfinite(rows).all():
-            where = np.argwhere(~np.isfinite(rows))[0]
+        wrong = ~np.isfinite(rows) if rows.dtype.kind == "f" else np.zeros((1, 1), bool)
+        if self.gaps and wrong.any():
+            wrong &= ~(np.isnan(rows) & self.may_gap())
+        if wrong.any():
+            where = np.argwhere(wrong)[0]
             raise SpaceError(
                 "expected finite numbers",
                 f"row {where[0]}, {self._site_name(where[1:])} holds {rows[tuple(where)]}",
@@ -238,7 +280,9 @@ class Space:
             for column in self.columns:
                 counts[column.kind] = counts.get(column.kind, 0) + 1
             kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-            return f"{size} columns ({kinds}), {self.measure}{self._binarised()}"
+            gaps = sum(map(bool, self.may_gap()))
+            some = f", {gaps} with gaps" if gaps else ""
+            return f"{size} columns ({kinds}{some}), {self.measure}{self._binarised()}"
         return f"{size}, {text}, {self.measure}{self._binarised()}"
 
     def _binarised(self) -> str:
@@ -249,7 +293,8 @@ class Space:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        record = {"shape": list(self.shape), "columns": [asdict(column) for column in self.columns]}
+        columns = [{key: value for key, value in asdict(column).items() if key not in _EXTRA or value not in ("", None)} for column in self.columns]
+        record = {"shape": list(self.shape), "columns": columns}
         return (
             record if self.binarisation is None else {**record, "binarisation": self.binarisation.to_dict()}
         )
@@ -258,11 +303,18 @@ class Space:
     def from_dict(cls, record: Mapping[str, Any]) -> Space:
         """The inverse of to_dict."""
         columns = tuple(
-            Column(**{**column, "labels": tuple(column["labels"]) if column.get("labels") else None})
+            Column(**{**column, **{key: tuple(column[key]) for key in ("labels", "seen") if column.get(key)}})
             for column in record["columns"]
         )
         made = record.get("binarisation")
         return cls(tuple(record["shape"]), columns, None if made is None else Binarisation.from_dict(made))
+
+    def filled(self) -> Space:
+        """The same sites without the gaps that are unseen: where the values that nobody saw live."""
+        columns = [
+            replace(column, gaps="") if column.gaps == "unseen" else column for column in self.columns
+        ]
+        return self.with_columns(columns)
 
     def with_columns(self, columns: Sequence[Column]) -> Space:
         """The same shape with other columns; what they are binarised by stays while they are bits."""

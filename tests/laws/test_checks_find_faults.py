@@ -229,7 +229,7 @@ class Wide(Independent):
     """Samples are spread a tenth too far."""
 
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        return self.first + 1.1 * (super().sample(n, c, generator) - self.first)
+        return self.mean + 1.1 * (super().sample(n, c, generator) - self.mean)
 
 
 @pytest.mark.parametrize("dims", [1, 2, 6])

@@ -676,9 +676,6 @@ def test_real_rows_are_standardised() -> None:
         ({"levels"}, Space.real(2), "real"),
         ({"binary"}, Space.levels(2, 5), "5 levels"),
         ({"levels", "binary"}, Space.categorical(2, 4), "4 categories"),
-        ({"real"}, Space.categorical(2, 4), "4 categories"),
-        ({"real"}, TABLE, "1 categorical"),
-        ({"real"}, Space((2,), (Column("real"), Column("categorical", 3))), "mixed"),
         ({"categorical"}, Space((2,), (Column("real"), Column("categorical", 3))), "mixed"),
     ],
 )

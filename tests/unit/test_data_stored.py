@@ -136,7 +136,9 @@ def test_bad_rows_late_in_a_file_are_named_by_their_own_number(tmp_path: Path) -
     frame.loc[[400, 450], "x"] = np.nan
     pq.write_table(pa.Table.from_pandas(frame), tmp_path / "x.parquet", row_group_size=30)
     with pytest.raises(DataError, match="2 in column 'x', the first in row 400"):
-        rows(tmp_path / "x.parquet", memory=5000)
+        rows(tmp_path / "x.parquet", memory=5000, gaps="refuse")
+    found = rows(tmp_path / "x.parquet", memory=5000)
+    assert sum(int(np.isnan(part[:]).sum()) for part in (found.train, found.valid, found.test)) == 2
 
 
 def test_a_file_that_shrinks_while_in_use_is_an_error_and_no_crash(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def frames() -> list:
 def test_every_dataframe_gives_the_same_rows(frame) -> None:
     found = rows(frame)
     assert [column.name for column in found.space.columns] == list(TABLE)
-    assert [column.kind for column in found.space.columns] == ["real", "real", "binary", "categorical"]
+    assert [column.kind for column in found.space.columns] == ["real", "levels", "binary", "categorical"]
     assert found.space.columns[3].labels == ("Bonn", "Ghent", "Turin")
     np.testing.assert_array_equal(read(frame, found.space), CODES)
     assert found.hash == rows(pd.DataFrame(TABLE)).hash
@@ -83,8 +83,8 @@ def test_integers_of_small_range_and_texts_alone_are_discrete() -> None:
 def test_a_lattice_among_real_columns_is_said_once_with_its_step() -> None:
     frame = pd.DataFrame(TABLE).assign(price=np.round(RNG.integers(0, 9, N) * 0.05, 2))
     (note,) = [note for note in rows(frame).notes if "lattice" in note]
-    assert "'age' (step 1)" in note and "'price' (step 0.05)" in note and "kinds={'age': 'levels'}" in note
-    assert "height" not in note
+    assert "'price' (step 0.05)" in note and "kinds={'price': 'levels'}" in note
+    assert "height" not in note and "age" not in note  # whole numbers of a mixed table are levels anyhow
 
 
 def test_kinds_override_by_name() -> None:
@@ -175,7 +175,7 @@ def test_separators_are_told_apart(tmp_path: Path, suffix: str) -> None:
 def test_describe_lists_the_columns_by_kind() -> None:
     text = rows(pd.DataFrame(TABLE), name="people").describe()
     assert text.splitlines()[0].startswith("people: 60 rows (42 train, 6 valid, 12 test), seed 0, hash ")
-    assert "real: height, age" in text and "categorical: city" in text and "note: " in text
+    assert "real: height" in text and "levels: age" in text and "categorical: city" in text and "note: " in text
 
 
 def test_gzip_is_read_like_the_file_itself(tmp_path: Path) -> None:

@@ -334,13 +334,12 @@ def test_the_default_head_suits_the_space(space: Space, name: str) -> None:
         ("bernoulli", Space.levels(2, 3), "categorical"),
         ("bernoulli", Space.real(2), "gaussian"),
         ("categorical", Space.real(2), "gaussian"),
-        ("categorical", MIXED, "apart"),
+        ("categorical", MIXED, "columns"),
         ("logistic", Space.real(2), "gaussian"),
         ("logistic", CATEGORIES, "categorical"),
-        ("logistic", MIXED, "apart"),
+        ("logistic", MIXED, "columns"),
         ("gaussian", Space.binary(2), "categorical"),
-        ("gaussian", MIXED, "apart"),
-        (None, MIXED, "apart"),
+        ("gaussian", MIXED, "columns"),
     ],
 )
 def test_an_unsuitable_space_is_refused_with_the_head_that_fits(

@@ -19,7 +19,7 @@ LAYERS: list[list[set[str]]] = [
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [
-        {"codec", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
+        {"codec", "mixed", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
         | {"latent", "diagnosis", "annealing", "mixing", "dequantising", "generator", "adversary"}
     ],
     [{"models"}, {"objectives"}],

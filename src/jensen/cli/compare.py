@@ -72,6 +72,7 @@ EXAMPLES = (
     "fit and pass --runs.",
 )
 @options.binarise
+@options.gaps
 @options.kinds
 @options.drop
 @options.context
@@ -95,6 +96,7 @@ def compare(
     device: str,
     settings: tuple[str, ...],
     binarise: str | None,
+    gaps: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
     context: tuple[str, ...],
@@ -117,7 +119,7 @@ def compare(
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs, samples)
     eye = None if lens == "none" else lens if lens == "train" else jensen.load(lens)
-    data = options.read_rows(rows, kinds, drop, binarise, context)
+    data = options.read_rows(rows, kinds, drop, binarise, context, gaps)
     chosen = chosen and {
         t: one if not isinstance(one, Path) else _drawn(t, one, data, drop) for t, one in chosen.items()
     }

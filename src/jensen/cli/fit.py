@@ -79,6 +79,7 @@ EXAMPLES = (
     help="What to minimise, with options.  [default: what suits the model's abilities]",
 )
 @options.binarise
+@options.gaps
 @options.kinds
 @options.drop
 @options.context
@@ -103,6 +104,7 @@ def fit(
     settings: tuple[str, ...],
     objective: str | None,
     binarise: str | None,
+    gaps: str | None,
     kinds: tuple[str, ...],
     drop: tuple[str, ...],
     context: tuple[str, ...],
@@ -133,7 +135,7 @@ def fit(
         raise UsageError("fit takes ROWS or a --target density", given, "name one of them")
     folder = Path(out or f"runs/{model}-{base_name(rows or name_of(str(target)))}")
     refuse_taken_folder(folder, overwrite or resume)
-    of_rows = {"binarise": binarise, "kinds": kinds, "drop": drop, "context": context}
+    of_rows = {"binarise": binarise, "gaps": gaps, "kinds": kinds, "drop": drop, "context": context}
     of_target = {"dim": dim, "support": support, "location": location, "scale": scale}
     what = _read(rows, target, of_rows, of_target, seed)
     data: Rows | None = what.get("rows")

@@ -78,6 +78,11 @@ binarise = click.option(
     metavar="dynamic|0.5",
     help="Make bits of grey rows: draw them (afresh for every training batch), or cut at a share of the range.",
 )
+gaps = click.option(
+    "--gaps",
+    type=click.Choice(["value", "unseen", "refuse"]),
+    help="Empty cells: one more value of their column (default for tables), values that nobody saw, or an error.",
+)
 
 
 def seed(what: str) -> Callable[[Function], Function]:
@@ -91,6 +96,7 @@ def read_rows(
     drop: Sequence[str],
     binarise: str | None = None,
     context: Sequence[str] = (),
+    gaps: str | None = None,
 ) -> Rows:
     """The rows of a source, split by the seed 0 whatever --seed says: all runs hold the same rows out."""
     import jensen
@@ -98,7 +104,12 @@ def read_rows(
     warn_of_namesake(source)
     given = context[0] if len(context) == 1 else list(context) or None
     return jensen.rows(
-        source, kinds=parse_kinds(kinds), drop=drop, binarise=parse_binarise(binarise), context=given
+        source,
+        kinds=parse_kinds(kinds),
+        drop=drop,
+        binarise=parse_binarise(binarise),
+        context=given,
+        gaps=gaps,
     )
 
 

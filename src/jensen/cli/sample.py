@@ -73,6 +73,7 @@ def sample(
     start_torch(threads)
     import jensen
     from jensen.data import check_target, write
+    from jensen.data.settle import beyond
 
     fitted = jensen.load(run)
     settle_threads(threads, fitted.space)
@@ -101,6 +102,9 @@ def sample(
         emit({**facts, "columns": column_names(fitted.space), "rows": rows.tolist() if out is None else None})
     elif out is None:
         click.echo(as_csv(rows, fitted.space), nl=False)
+    moved = beyond(rows, fitted.space) if out is None or Path(out).suffix in (".csv", ".parquet") else ""
+    if moved and not as_json and not quiet:
+        click.echo(f"note: {moved}", err=True)
     if not quiet and not as_json:
         click.echo(f"{n:,} rows, seed {seed}" + (f": {out}" if out else ""), err=True)
     if temperature != 1 and not as_json:

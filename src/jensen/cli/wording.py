@@ -26,6 +26,7 @@ _SAME = (
     (r"\bbinarise='(\w+)'", r"--binarise \1"),
     (r"\bbinarise=(?=[\d.])", "--binarise "),
     (r"\bleave binarise out\b", "leave --binarise out"),
+    (r"\bgaps='(\w+)'", r"--gaps \1"),
     (r"\bcolumns=", "--columns"),
     (r"\bk=(\d+)", r"-k \1"),
     (r"\bmark the sites to be drawn as missing\b", "name what to draw with --missing"),

@@ -123,10 +123,15 @@ def chunks(rows: ArrayLike, values: int = CHUNK_VALUES) -> Iterator[tuple[int, N
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a table as it is encoded in numbers; `labels` are the texts of codes 0, 1, ..."""
+    """A column of a table as it is encoded in numbers; `labels` are the texts of codes 0, 1, ...
+
+    `gaps`, `time`: as in a Column of the space; where `gaps` is empty, a gap is an error.
+    """
 
     name: str
     labels: tuple[str, ...] | None = None
+    gaps: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)

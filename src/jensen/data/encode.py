@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as make
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import Field
+from jensen.data.times import is_time, time_numbers, whole_days
 from jensen.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Identifier(DataError):
 
 
 def sort_of(column: str, kind: pa.DataType) -> str:
-    """Whether a column of this Arrow type holds numbers, texts or bits. Raises DataError for anything else."""
+    """Whether a column of this Arrow type holds numbers, texts, bits or times. Raises DataError for anything else."""
     import pyarrow as pa
 
     types = pa.types
@@ -33,6 +35,8 @@ def sort_of(column: str, kind: pa.DataType) -> str:
         return sort_of(column, kind.value_type)
     if types.is_boolean(kind):
         return "bits"
+    if is_time(kind):
+        return "times"
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "numbers"
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
@@ -42,7 +46,7 @@ def sort_of(column: str, kind: pa.DataType) -> str:
     if types.is_binary(kind) or types.is_large_binary(kind):
         raise DataError(f"column {column!r} is not text in UTF-8", "got raw bytes", "save the file as UTF-8")
     raise DataError(
-        f"column {column!r} holds neither numbers, texts nor true/false",
+        f"column {column!r} holds neither numbers, texts, dates nor true/false",
         f"got values of type {kind}",
         f"convert it to numbers first, or pass drop=[{column!r}]",
     )
@@ -58,9 +62,10 @@ class _Labels:
     numeric: int = 0
     odd: tuple[int, str] | None = None  # first row and text that is no number
     rows: int = 0
+    there: int = 0
 
     def add(self, values: Any) -> None:
-        fresh = {v for v in values.unique().to_pylist() if v is not None} - self.seen
+        fresh = {v for v in values.unique().to_pylist() if not _is_gap(v)} - self.seen
         if self.texts:
             strange = {text for text in fresh if not _is_number(text)}
             self.numeric += len(fresh) - len(strange)
@@ -71,12 +76,13 @@ class _Labels:
         if len(self.seen) <= MOST_LABELS:
             self.seen |= fresh
         self.rows += len(values)
+        self.there += len(values) - values.null_count
 
     def labels(self, told: str | None) -> tuple[str, ...] | None:
         """The labels, or None for numbers that are codes 0, 1, ... already."""
         if self.texts and told is None:
             self._refuse_numbers()
-        if len(self.seen) > MOST_LABELS or (self.texts and told is None and len(self.seen) == self.rows > 1):
+        if len(self.seen) > MOST_LABELS or (self.texts and told is None and len(self.seen) == self.there > 1):
             count = f"more than {MOST_LABELS}" if len(self.seen) > MOST_LABELS else str(len(self.seen))
             raise Identifier(
                 f"column {self.name!r} looks like an identifier, not a category",
@@ -107,31 +113,70 @@ class _Labels:
 
 
 def find_fields(
-    names: Sequence[str], types: Sequence[pa.DataType], batches: Iterable[Any], kinds: Mapping[str, str]
+    names: Sequence[str],
+    types: Sequence[pa.DataType],
+    batches: Iterable[Any],
+    kinds: Mapping[str, str],
+    gaps: str = "refuse",
 ) -> tuple[Field, ...]:
-    """How each column is encoded, in one pass. Raises DataError for gaps, identifiers and numbers among texts."""
-    sorts = [sort_of(name, kind) for name, kind in zip(names, types, strict=True)]
+    """How each column is encoded, in one pass; `gaps` is how those that have any take them: "value" or "unseen".
+
+    Raises DataError for identifiers, numbers among texts, columns without a value, and, by "refuse", for gaps.
+    """
+    sorts = {name: sort_of(name, kind) for name, kind in zip(names, types, strict=True)}
     scans = {
         name: _Labels(name, sort == "texts")
-        for name, sort in zip(names, sorts, strict=True)
+        for name, sort in sorts.items()
         if sort == "texts" or (sort == "numbers" and kinds.get(name) == "categorical")
     }
-    gaps: dict[str, list[int]] = {}
+    days = {name: True for name, sort in sorts.items() if sort == "times"}
+    found: dict[str, list[int]] = {}
     start = 0
     for batch in batches:
         for name in names:
             values = batch.column(name)
-            if values.null_count:
-                gaps.setdefault(name, [0, start + first_null(values)])[0] += values.null_count
+            empty = nulls(values)
+            if empty is not None:
+                found.setdefault(name, [0, start + int(empty.argmax())])[0] += int(empty.sum())
             if name in scans:
                 scans[name].add(values)
+            if days.get(name):
+                days[name] = whole_days(values)
         start += batch.num_rows
-    refuse_gaps(gaps, start)
+    _refuse_empty(found, start)
+    if gaps == "refuse":
+        refuse_gaps(found, start)
     labels = {name: scan.labels(kinds.get(name)) for name, scan in scans.items()}
     return tuple(
-        Field(name, BOOLEAN if sort == "bits" else labels.get(name))
-        for name, sort in zip(names, sorts, strict=True)
+        Field(
+            name,
+            BOOLEAN if sort == "bits" else labels.get(name),
+            gaps if name in found else "",
+            "" if sort != "times" else "days" if days[name] else "seconds",
+        )
+        for name, sort in sorts.items()
     )
+
+
+def nulls(values: Any) -> NDArray[np.bool_] | None:
+    """Where an Arrow column (n,) has no value, nan being none; None where it has one everywhere."""
+    import pyarrow as pa
+
+    if not values.null_count and not pa.types.is_floating(values.type):
+        return None
+    empty = values.is_null(nan_is_null=True)
+    found = np.asarray(
+        empty.to_numpy() if isinstance(empty, pa.ChunkedArray) else empty.to_numpy(zero_copy_only=False), bool
+    )
+    return found if found.any() else None
+
+
+def _refuse_empty(gaps: Mapping[str, Sequence[int]], rows: int) -> None:
+    empty = [name for name, (count, _) in gaps.items() if count == rows]
+    if empty:
+        raise DataError(
+            f"column {empty[0]!r} is empty", "got no value in any row", f"pass drop={empty[:20]!r}"
+        )
 
 
 def refuse_gaps(gaps: Mapping[str, Sequence[int]], rows: int) -> None:
@@ -145,54 +190,80 @@ def refuse_gaps(gaps: Mapping[str, Sequence[int]], rows: int) -> None:
     raise DataError(
         f"expected no gaps in {rows} rows",
         f"missing {'; '.join(told)}{more}",
-        "drop such rows or columns, or fill them",
+        "pass gaps='value' to model them, drop such rows or columns, or fill them",
     )
 
 
 def encode(batch: Any, fields: Sequence[Field], start: int = 0) -> NDArray[np.float64]:
-    """Rows (n, d) of an Arrow table or batch; `start` is the number of its first row, for messages.
+    """Rows (n, d) of an Arrow table or batch, nan at gaps; `start` is the number of its first row, for messages.
 
-    Raises DataError for gaps, for texts in a column of numbers and for labels that are not known.
+    Raises DataError for gaps where a column has none, for texts among numbers and for labels that are not known.
     """
     out = np.empty((batch.num_rows, len(fields)))
     for site, one in enumerate(fields):
         values = batch.column(one.name)
-        if values.null_count:
-            refuse_gaps({one.name: (values.null_count, start + first_null(values))}, batch.num_rows)
-        out[:, site] = _numbers(values, one, start) if one.labels is None else _codes(values, one, start)
+        empty = nulls(values)
+        if empty is not None and not one.gaps:
+            refuse_gaps({one.name: (int(empty.sum()), start + int(empty.argmax()))}, batch.num_rows)
+        if one.labels is not None:
+            out[:, site] = _codes(values, one, start)
+        elif one.time:
+            out[:, site] = _times(values, one, start)
+        else:
+            out[:, site] = _numbers(values, one, start)
     return out
 
 
 def _numbers(values: Any, one: Field, start: int) -> NDArray[Any]:
     import pyarrow as pa
 
-    if sort_of(one.name, values.type) == "texts":
+    sort = sort_of(one.name, values.type) if not pa.types.is_null(values.type) else "numbers"
+    if sort in ("texts", "times"):
         texts = values.to_pylist()
         row = next((i for i, text in enumerate(texts) if not _is_number(text)), 0)
         raise DataError(
             f"column {one.name!r} must hold numbers",
-            f"row {start + row} holds {texts[row]!r}",
+            f"row {start + row} holds {str(texts[row])!r}",
             "convert it to numbers",
         )
-    if (
-        pa.types.is_dictionary(values.type)
-        or pa.types.is_decimal(values.type)
-        or pa.types.is_boolean(values.type)
-    ):
-        return np.asarray([float(value) for value in values.to_pylist()])
+    types = pa.types
+    if any(test(values.type) for test in (types.is_dictionary, types.is_decimal, types.is_boolean)):
+        return np.asarray([math.nan if value is None else float(value) for value in values.to_pylist()])
+    if types.is_null(values.type):
+        return np.full(len(values), np.nan)
     return np.asarray(
         values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
     )
 
 
+def _times(values: Any, one: Field, start: int) -> NDArray[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_null(values.type):
+        return np.full(len(values), np.nan)
+    if not is_time(values.type):
+        raise DataError(
+            f"column {one.name!r} must hold dates",
+            f"row {start} holds {values[0].as_py()!r}",
+            "write them as 2026-01-31 or 2026-01-31 12:00:00, alike in every row",
+        )
+    return time_numbers(values, one.time)
+
+
 def _codes(values: Any, one: Field, start: int) -> NDArray[Any]:
+    import pyarrow as pa
+
     assert one.labels is not None
+    if pa.types.is_null(values.type):
+        return np.full(len(values), np.nan)
     known = {label: code for code, label in enumerate(one.labels)}
     coded = values.combine_chunks() if hasattr(values, "combine_chunks") else values
     coded = coded if hasattr(coded, "dictionary") else coded.dictionary_encode()
-    texts = [number_text(value) for value in coded.dictionary.to_pylist()]
-    table = np.array([known.get(text, -1) for text in texts], dtype=np.int64)
-    index = np.asarray(coded.indices.to_numpy(zero_copy_only=False)).astype(np.intp)
+    distinct = coded.dictionary.to_pylist()
+    gap = [_is_gap(value) for value in distinct]
+    texts = ["" if empty else number_text(value) for value, empty in zip(distinct, gap)]
+    table = np.array([math.nan if empty else known.get(text, -1) for text, empty in zip(texts, gap)] + [math.nan])
+    index = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.intp)
     codes = table[index]
     if (codes < 0).any():
         row = int(np.flatnonzero(codes < 0)[0])
@@ -203,6 +274,10 @@ def _codes(values: Any, one: Field, start: int) -> NDArray[Any]:
             nearest(texts[index[row]], some),
         )
     return codes
+
+
+def _is_gap(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def number_text(value: Any) -> str:
@@ -225,7 +300,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def first_null(values: Any) -> int:
-    return int(np.flatnonzero(np.asarray(values.is_null().to_pylist()))[0])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from jensen.data.arraylike import ArrayLike, Field
 from jensen.data.lattice import Lattice, widen
@@ -42,27 +45,30 @@ def check_kinds(kinds: Kinds, names: Sequence[str] | None) -> dict[str, str]:
     return chosen
 
 
-def array_space(rows: ArrayLike, kinds: Kinds = None) -> tuple[Space, tuple[str, ...]]:
+def array_space(rows: ArrayLike, kinds: Kinds = None, gaps: str = "") -> tuple[Space, tuple[str, ...]]:
     """The space of an array's rows (n, *row), one kind for all sites, and notes on what was inferred.
+
+    `gaps`: how nan is taken, "value" or "unseen"; "" where it is an error.
 
     Two values: binary. Integers from 0 to 255 at most: levels. Images of floats on a lattice of at most 256
     points (k / 255): levels. Anything else is real. Raises DataError for constant real columns.
     """
     chosen = check_kinds(kinds, None)
     shape = rows.shape[1:]
-    (facts,) = survey(rows, by_column=False)
+    allowed = np.array([True]) if gaps else None
+    (facts,) = survey(rows, by_column=False, gaps=allowed)
     notes: tuple[str, ...] = ()
     if chosen:
         column = _as_told(chosen[""], facts, "the array", array=True)
     else:
         column, notes = _array_column(rows, facts)
     if len(shape) == 1 and column.kind == "real":
-        by_column = survey(rows, by_column=True)
+        by_column = survey(rows, by_column=True, gaps=allowed)
         _refuse_constant([""] * shape[0], by_column, array=True)
         notes += _lattice_note([""] * shape[0], by_column)
     elif facts.low == facts.high:
         raise DataError("all values are the same", f"got {facts.low:g} everywhere", "check what was read")
-    return Space(shape, (column,)), notes
+    return Space(shape, (replace(column, gaps=gaps),)), notes
 
 
 def _array_column(rows: ArrayLike, facts: Facts) -> tuple[Column, tuple[str, ...]]:
@@ -91,26 +97,60 @@ def table_space(
     """The space of a table's rows (n, d), one column each, and notes on what was inferred.
 
     Texts: categorical. Two values: binary. Numbers: levels when every column is discrete with integers that
-    span at most 255, else real. Raises DataError for constant columns and for kinds that do not fit.
+    span at most 255, or when the table has texts, dates or gaps and is no table of real numbers anyhow; else real.
+    Raises DataError for constant columns and for kinds that do not fit.
     """
     names = [field.name for field in fields]
     chosen = check_kinds(kinds, names)
-    facts = survey(rows, by_column=True, names=names)
+    gappy = np.array([bool(field.gaps) for field in fields])
+    facts = survey(rows, by_column=True, names=names, gaps=gappy if gappy.any() else None)
     _refuse_constant(names, facts)
     plain = [f for f, field in zip(facts, fields, strict=True) if field.labels is None and not f.two]
-    discrete = all(f.integers and f.high - f.low <= 255 for f in plain)
+    mixed = any(field.labels is not None or field.time or field.gaps for field in fields)
+    discrete = mixed or all(_few(f) for f in plain)
     columns = [
         _table_column(field, f, chosen.get(field.name), discrete)
         for field, f in zip(fields, facts, strict=True)
     ]
-    open_to_change = [c.kind == "real" and c.name not in chosen for c in columns]
+    open_to_change = [c.kind == "real" and c.name not in chosen and not c.time for c in columns]
     notes = _inferred(_by_kind(columns, chosen)) + _lattice_note(
         names, [f if free else None for f, free in zip(facts, open_to_change, strict=True)]
     )
-    return Space((len(columns),), tuple(columns)), notes
+    return Space((len(columns),), tuple(columns)), notes + _gap_note(columns)
+
+
+def _few(facts: Facts) -> bool:
+    """Whether values are whole numbers that span so little that each is a level."""
+    return facts.integers and facts.high - facts.low <= 255
+
+
+def _gap_note(columns: Sequence[Column]) -> tuple[str, ...]:
+    """What gaps are taken for."""
+    names = [repr(column.name) for column in columns if column.gaps]
+    if not names:
+        return ()
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    where = f"{', '.join(names[:8])}{more}"
+    if any(column.gaps == "unseen" for column in columns):
+        return (f"gaps in {where} are unseen: a row's likelihood is that of the values which are there",)
+    return (f"a gap in {where} is a value of its own; gaps='unseen' leaves it out of the likelihood",)
 
 
 def _table_column(field: Field, facts: Facts, told: str | None, discrete: bool) -> Column:
+    """The column of a field, with what was seen of its values."""
+    column = _plain_column(field, facts, told, discrete and not field.time and _few(facts))
+    if column.kind != "real":
+        return replace(column, gaps=field.gaps)
+    if told not in (None, "real") and field.time:
+        raise DataError(
+            f"column {field.name!r} holds dates", f"got kinds of {told!r} for it", "leave it out of kinds"
+        )
+    grain = None if facts.decimals is None else 10.0**-facts.decimals
+    grain = facts.lattice.step if facts.lattice is not None else grain
+    return replace(column, gaps=field.gaps, time=field.time, grain=grain, seen=(facts.low, facts.high))
+
+
+def _plain_column(field: Field, facts: Facts, told: str | None, discrete: bool) -> Column:
     labels = field.labels
     if labels is not None:
         two = labels == ("false", "true")
@@ -124,6 +164,8 @@ def _table_column(field: Field, facts: Facts, told: str | None, discrete: bool) 
         if kind == "real":
             return Column("real", name=field.name)
         return Column(kind, len(labels), name=field.name, labels=labels)  # type: ignore[arg-type]
+    if field.time:
+        return Column("real", name=field.name)
     kind = told or ("binary" if facts.two else "levels" if discrete else "real")
     if told is None and kind == "levels":
         return Column("levels", int(facts.high - facts.low) + 1, facts.low, 1.0, field.name)
@@ -190,7 +232,7 @@ def _refuse_constant(names: Sequence[str], facts: Sequence[Facts], array: bool =
     )
     raise DataError(
         f"a constant column has no density and nothing to learn: {plural} {told}{more}",
-        f"got the value {facts[constant[0]].low:g} in every row",
+        f"got the value {facts[constant[0]].low:g} in every row that has one",
         do,
     )
 

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.encode import BOOLEAN
+from jensen.data.settle import settle
+from jensen.data.times import time_column
 from jensen.errors import OutputError, SpaceError, UsageError
 from jensen.space import Column, Space
 
@@ -23,7 +25,8 @@ FORMATS = ".csv, .parquet, .npy, .npz, or no suffix for a folder of PNG images"
 def write(path: str | Path, rows: NDArray[Any], space: Space, *, overwrite: bool = False) -> None:
     """Write rows (n, *space.shape) in a format told by the suffix: .csv, .parquet, .npy, .npz, none for PNGs.
 
-    Tables get the space's column names, labels in place of codes, and whole numbers where the grid is whole.
+    Tables get the space's column names, labels in place of codes, dates, empty cells for gaps, whole numbers where the grid
+    is whole, and real values on the steps and within the range that were seen (`data.settle`).
     PNG images of fewer than 256 levels are stretched to 0 to 255 for the eye: keep .npy for scoring.
 
     Everything is written under a temporary name beside `path` and renamed when complete. Raises OutputError
@@ -41,7 +44,7 @@ def write(path: str | Path, rows: NDArray[Any], space: Space, *, overwrite: bool
     rows = np.asarray(rows)
     space.check(rows)
     try:
-        _whole(target, lambda temporary: writer(temporary, rows, space))
+        _complete(target, lambda temporary: writer(temporary, rows, space))
     except OSError as error:
         raise _output_error(target, error) from error
 
@@ -82,7 +85,7 @@ def _writer(target: Path, space: Space) -> Callable[[Path, NDArray[Any], Space],
     return _write_pngs
 
 
-def _whole(target: Path, make: Callable[[Path], None]) -> None:
+def _complete(target: Path, make: Callable[[Path], None]) -> None:
     """Make a file or folder in a hidden folder beside the target, then move it there in one step."""
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -161,21 +164,40 @@ def as_table(rows: NDArray[Any], space: Space) -> Any:
 
 
 def _values(values: NDArray[Any], column: Column) -> Any:
-    """A column as the user wrote it: labels for codes, true and false, whole numbers, decimals as typed."""
+    """A column as the user wrote it: labels for codes, true and false, dates, whole numbers, decimals as typed, gaps."""
     import pyarrow as pa
 
-    if column.labels is not None:
-        codes = np.rint(values).astype(np.intp)
-        if column.labels == BOOLEAN:
-            return pa.array(codes == 1)
-        texts = pa.array(np.array(column.labels, dtype=object)[codes], pa.string())
-        return _numbers_again(texts)
+    gaps = np.isnan(values) if np.issubdtype(values.dtype, np.floating) else np.zeros(len(values), bool)
+    if column.time:
+        return time_column(settle(values, column), column.time)
     if column.kind == "real":
-        return pa.array(np.ascontiguousarray(values))
-    if _whole_grid(column):
-        return pa.array(np.rint(values).astype(np.int64))
-    distinct, where = np.unique(values.astype(np.float64), return_inverse=True)
-    return pa.array(np.array([float(f"{value:.12g}") for value in distinct])[where])
+        settled = settle(values, column)
+        low = 0.0 if column.seen is None else column.seen[0]
+        if column.grain is None:
+            return pa.array(np.ascontiguousarray(settled), mask=gaps if gaps.any() else None)
+        whole = float(column.grain).is_integer() and float(low).is_integer()
+        return _whole(settled, gaps) if whole else _as_typed(settled, gaps)
+    known = np.where(gaps, column.low, values) if gaps.any() else values
+    if column.labels is not None:
+        codes = np.rint(known).astype(np.intp)
+        if column.labels == BOOLEAN:
+            return pa.array(codes == 1, mask=gaps)
+        return _numbers_again(pa.array(np.array(column.labels, dtype=object)[codes], pa.string(), mask=gaps))
+    return _whole(known, gaps) if _whole_grid(column) else _as_typed(known, gaps)
+
+
+def _whole(values: NDArray[Any], gaps: NDArray[np.bool_]) -> Any:
+    import pyarrow as pa
+
+    return pa.array(np.rint(np.where(gaps, 0, values)).astype(np.int64), mask=gaps)
+
+
+def _as_typed(values: NDArray[Any], gaps: NDArray[np.bool_]) -> Any:
+    """Decimals without the digits that arithmetic adds."""
+    import pyarrow as pa
+
+    distinct, where = np.unique(np.where(gaps, 0.0, values.astype(np.float64)), return_inverse=True)
+    return pa.array(np.array([float(f"{value:.12g}") for value in distinct])[where], mask=gaps)
 
 
 def _numbers_again(texts: Any) -> Any:
@@ -192,7 +214,8 @@ def _numbers_again(texts: Any) -> Any:
 
 def _plain(rows: NDArray[Any], columns: tuple[Column, ...]) -> NDArray[Any]:
     """Whole numbers as such, in one byte where they fit, so that images stay images when they are read."""
-    if not all(column.kind != "real" and _whole_grid(column) for column in columns):
+    floats = np.issubdtype(rows.dtype, np.floating) and bool(np.isnan(rows).any())
+    if floats or not all(column.kind != "real" and _whole_grid(column) for column in columns):
         return rows
     bytes_fit = all(column.low >= 0 and column.high <= 255 for column in columns)
     return np.rint(rows).astype(np.uint8 if bytes_fit else np.int64)

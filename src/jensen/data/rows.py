@@ -101,6 +101,7 @@ def rows(
     memory: int = MEMORY,
     name: str | None = None,
     context: Any = None,
+    gaps: str | None = None,
 ) -> Rows:
     """Read a source, find out its space, and split it by seed.
 
@@ -120,6 +121,9 @@ def rows(
     context: what rows are conditioned on: the name or names of columns, which then are no part of a row; or one value
         or vector a row, in the order of the source: an array, list or series, or the path of a file; "label" for the
         class of an example. Texts, bits and whole numbers are classes, other numbers real, unless `kinds` says else.
+    gaps: empty cells of a table and nan. "value": a gap is one more value of its column, with a mass of its own (the
+        default for tables); "unseen": it stands for a value that nobody saw, and a row's likelihood is that of the others;
+        "refuse": an error (the default for arrays, where nan is more often a mistake).
 
     Raises DataError for data that cannot be read or modelled, SpaceError for rows outside a given space,
     UsageError for arguments out of range.
@@ -130,6 +134,8 @@ def rows(
     """
     dropped = [drop] if isinstance(drop, str) else list(drop)
     check_binarise(binarise)
+    if gaps not in (None, "value", "unseen", "refuse"):
+        raise UsageError("unknown way to take gaps", f"got {gaps!r}", "use 'value', 'unseen' or 'refuse'")
     if isinstance(source, Rows):
         return _as_they_are(source, space, kinds, dropped, binarise, context)
     if space is not None and space.binarisation is not None and binarise is not None:
@@ -155,7 +161,7 @@ def rows(
             "a given space already says the kinds", f"got kinds={kinds!r} too", "pass one of them"
         )
     known = space or (example.space if kinds is None else None)
-    found, known, notes = _understand(opened, known, kinds, dropped)
+    found, known, notes = _understand(opened, known, kinds, dropped, gaps)
     if binarise is not None:
         known, notes = binarised_space(known, found.values, binarise, seed)
     marks = fingerprint(found.values)
@@ -203,7 +209,7 @@ def check_rows(values: ArrayLike, space: Space) -> None:
     """
     space.check_shape(values.shape)
     names = [column.name for column in space.columns] if len(space.columns) > 1 else []
-    refuse_nonfinite(values, names)
+    refuse_nonfinite(values, names, space.may_gap() if space.gaps else None)
     for start, chunk in chunks(values):
         try:
             space.check(chunk)
@@ -224,12 +230,15 @@ def _open(source: Any, space: Space | None, split: Sequence[float] | None, seed:
 
 
 def _understand(
-    opened: Source | Table, space: Space | None, kinds: Kinds, drop: list[str]
+    opened: Source | Table, space: Space | None, kinds: Kinds, drop: list[str], gaps: str | None = None
 ) -> tuple[Source, Space, tuple[str, ...]]:
     """Numbers, their space, and notes: the columns are encoded, and the space inferred or checked."""
     if isinstance(opened, Table):
         table = opened.without(drop)
-        found = table.conform(space) if space else table.infer(_check_kinds(kinds, table.names))
+        if space:
+            found = table.conform(space)
+        else:
+            found = table.infer(_check_kinds(kinds, table.names), gaps or "value")
     elif drop:
         raise UsageError(
             "arrays and images have no column names to drop", f"got drop={drop}", "slice the array first"
@@ -245,7 +254,7 @@ def _understand(
         return found, space, ()
     if found.fields is not None:
         return found, *table_space(found.values, found.fields, kinds)
-    return found, *array_space(found.values, kinds)
+    return found, *array_space(found.values, kinds, "" if gaps in (None, "refuse") else gaps)
 
 
 def _bits_or_grey(values: ArrayLike, space: Space) -> tuple[Space, tuple[str, ...]]:

@@ -75,6 +75,9 @@ class Fingerprint:
     def add(self, chunk: NDArray[Any]) -> None:
         """Take the next rows (m, *row)."""
         values = np.ascontiguousarray(chunk.reshape(len(chunk), -1), dtype="<f8") + 0.0  # -0.0 becomes 0.0
+        gaps = np.isnan(values)
+        if gaps.any():
+            values[gaps] = np.nan  # one nan of the many that there are
         self._all.update(values.data)
         room = self._rows[self._hashed : self._hashed + len(values)]
         room[:] = self._row_hashes(values[: len(room)])

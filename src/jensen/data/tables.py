@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import ArrayLike, Field, OnDisk, Source
-from jensen.data.encode import encode, find_fields, first_null, refuse_gaps
+from jensen.data.encode import encode, find_fields, nulls, refuse_gaps
 from jensen.errors import DataError, SpaceError, nearest
 from jensen.space import Space
 
@@ -51,9 +51,9 @@ class Table:
             self, names=tuple(self.names[i] for i in kept), types=tuple(self.types[i] for i in kept)
         )
 
-    def infer(self, kinds: dict[str, str]) -> Source:
-        """The rows as numbers, with the encoding of each column found by looking at all of it."""
-        fields = find_fields(self.names, self.types, self.batches(self.names), kinds)
+    def infer(self, kinds: dict[str, str], gaps: str = "refuse") -> Source:
+        """The rows as numbers, with the encoding of each column found by looking at all of it; `gaps` as in `find_fields`."""
+        fields = find_fields(self.names, self.types, self.batches(self.names), kinds, gaps)
         return Source(self.name, self._values(fields), fields, self.notes)
 
     def conform(self, space: Space) -> Source:
@@ -64,12 +64,14 @@ class Table:
         named = len(space.columns) == space.dims and all(column.name for column in space.columns)
         if named:
             self._match([column.name for column in space.columns])
-            fields = tuple(Field(column.name, column.labels) for column in space.columns)
+            fields = tuple(Field(one.name, one.labels, one.gaps, one.time) for one in space.columns)
         else:
             space.check_shape((self.rows, len(self.names)))
-            labels = [space.column(site).labels for site in range(space.dims)]
-            fields = tuple(Field(name, some) for name, some in zip(self.names, labels, strict=True))
-        self._refuse_gaps([one.name for one in fields])
+            columns = [space.column(site) for site in range(space.dims)]
+            fields = tuple(
+                Field(name, one.labels, one.gaps, one.time) for name, one in zip(self.names, columns, strict=True)
+            )
+        self._refuse_gaps([one.name for one in fields if not one.gaps])
         return Source(self.name, self._values(fields), fields, self.notes)
 
     def _match(self, wanted: list[str]) -> None:
@@ -95,9 +97,9 @@ class Table:
         start = 0
         for batch in self.batches(names):
             for name in names:
-                values = batch.column(name)
-                if values.null_count:
-                    gaps.setdefault(name, [0, start + first_null(values)])[0] += values.null_count
+                empty = nulls(batch.column(name))
+                if empty is not None:
+                    gaps.setdefault(name, [0, start + int(empty.argmax())])[0] += int(empty.sum())
             start += batch.num_rows
         refuse_gaps(gaps, self.rows)
 

@@ -19,8 +19,9 @@ HEADS = {
     "categorical": "jensen.heads.categorical:Categorical",
     "logistic": "jensen.heads.logistic:LogisticMixture",
     "gaussian": "jensen.heads.gaussian:GaussianMixture",
+    "columns": "jensen.heads.columns:ColumnHeads",
 }
-MIXTURES = frozenset({"logistic", "gaussian"})
+MIXTURES = frozenset({"logistic", "gaussian", "columns"})
 """The heads that take a number of components."""
 
 
@@ -50,8 +51,8 @@ class Head(Protocol):
 def head_for(space: Space, name: str | None = None, components: int = 10) -> Head:
     """The head called `name`, or the one that suits the space.
 
-    By default Bernoulli for two values a site, categorical for other discrete sites, and a mixture of normals for
-    real ones. `components`: of a mixture; other heads have none. Raises UsageError for an unknown name or fewer than
+    By default Bernoulli for two values a site, categorical for other discrete sites, a mixture of normals for
+    real ones, and a head for each column where they differ in that or have gaps. `components`: of a mixture; other heads have none. Raises UsageError for an unknown name or fewer than
     one component, SpaceError where the head does not fit the space.
 
     >>> [type(head_for(space)).__name__ for space in (Space.binary(2), Space.levels(2, 5), Space.real(2))]
@@ -61,6 +62,8 @@ def head_for(space: Space, name: str | None = None, components: int = 10) -> Hea
     if name is None:
         discrete = "bernoulli" if space.max_levels == 2 else "categorical"
         name = "gaussian" if space.kind == "real" else discrete
+        if space.kind == "mixed" or any(column.gaps for column in space.columns):
+            name = "columns"
     if name not in HEADS:
         raise UsageError("unknown head", f"got {name!r}", nearest(name, HEADS))
     module, _, leaf = HEADS[name].partition(":")
@@ -81,5 +84,5 @@ def fitting(space: Space) -> str:
     "use head='gaussian'"
     """
     if space.kind == "mixed":
-        return "no head takes real and discrete sites together: model them apart"
+        return "use head='columns'"
     return "use head='gaussian'" if space.kind == "real" else "use head='categorical'"

@@ -11,7 +11,7 @@ from jensen.errors import SpaceError, UsageError
 from jensen.model import Model
 from jensen.nn.context import ContextInput
 from jensen.nn.residual import resnet18, small_net
-from jensen.nn.sites import SiteInput
+from jensen.nn.sites import ColumnInput, SiteInput
 from jensen.space import Space
 
 NETS = ("auto", "small", "resnet18", "mlp")
@@ -27,7 +27,7 @@ class Encoder(Model):
     fitted encoder uses, no row depends on another.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"real", "levels", "binary", "categorical"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"real", "levels", "binary", "categorical", "mixed"})
 
     def __init__(
         self, space: Space, net: str = "auto", features: int | None = None, width: int | None = None
@@ -44,14 +44,16 @@ class Encoder(Model):
         for name, size in (("features", features), ("width", width)):
             if size is not None and (size < 1 or int(size) != size):
                 raise UsageError(f"{name} is a whole number above 0", f"got {size}", "128 is usual")
-        self.sites: SiteInput | ContextInput
+        self.sites: SiteInput | ContextInput | ColumnInput
         if space.is_image:
             self.sites = SiteInput(space)
             self.net = _image_net(net, space, self.sites.size * space.shape[0], features, width)
         else:
-            self.sites = ContextInput(space)
+            # indicators of as many categories as each column has; beside gaps, of as many as the largest
+            self.sites = ColumnInput(space) if space.gaps else ContextInput(space)
+            inside = self.sites.size * (space.dims if space.gaps else 1)
             hidden, out = width or 256, features or 256
-            sizes = [self.sites.size, hidden, hidden, out]
+            sizes = [inside, hidden, hidden, out]
             layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
             self.net = nn.Sequential(*layers)
 
@@ -59,6 +61,9 @@ class Encoder(Model):
         """h (n, features), not below 0; rows x (n, *shape), which may lie between the levels."""
         if isinstance(self.sites, ContextInput):
             features: Tensor = self.net(self.sites(x, len(x)))
+            return features
+        if isinstance(self.sites, ColumnInput):
+            features = self.net(self.sites(x).flatten(1))
             return features
         u = self.sites(x)
         # (n, channels, height, width, size) -> channels x size planes

@@ -30,7 +30,7 @@ class GAN(Generator):
     categories while training.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real", "mixed"})
     takes_context: ClassVar[bool] = True
 
     def __init__(

@@ -16,15 +16,19 @@ from jensen.space import Space
 
 
 class Independent(Model):
-    """Independent sites, estimated by counting (discrete rows) or as normals (real rows).
+    """Independent sites: discrete ones estimated by counting, real ones as normals, the share of gaps beside.
 
-    `smoothing` is added to every count (1: Laplace's rule), so that no value has mass zero. What another model gains
-    over this one is what it learned of the dependence between sites.
+    `smoothing` is added to every count (1: Laplace's rule), so that no value has mass zero, nor a gap that may occur. What
+    another model gains over this one is what it learned of the dependence between sites.
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
-    first: Tensor
-    second: Tensor
+    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real", "mixed"})
+    takes_unseen: ClassVar[bool] = True
+    mean: Tensor
+    log_scale: Tensor
+    log_gap: Tensor
+    log_mass: Tensor
+    live: Tensor
 
     def __init__(self, space: Space, smoothing: float = 1.0) -> None:
         super().__init__(space)
@@ -33,50 +37,75 @@ class Independent(Model):
                 "smoothing is a number of pretended rows, 0 or more", f"got {smoothing!r}", "1 is usual"
             )
         self.smoothing = smoothing
-        if space.kind == "real":
-            mean, log_scale = (torch.zeros(space.shape, dtype=torch.float64) for _ in range(2))
-            self.register_buffer("first", mean)
-            self.register_buffer("second", log_scale)
-        else:
-            levels = torch.tensor(space.levels_by_site()).reshape(*space.shape, 1)
-            live = torch.arange(space.max_levels or 0) < levels
-            self.register_buffer("first", torch.where(live, -levels.double().log(), -math.inf))
-            self.register_buffer("second", live, persistent=False)
+        columns = [space.column(site) for site in range(space.dims)]
+        levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
+        self.some_real, self.some_discrete = bool((levels == 0).any()), bool((levels > 0).any())
+        valued = [column.kind == "real" and column.gaps == "value" for column in columns]
+        self.register_buffer("real", levels == 0, persistent=False)
+        self.register_buffer("valued", torch.tensor(valued).reshape(space.shape), persistent=False)
+        for name in ("mean", "log_scale", "log_gap"):
+            self.register_buffer(name, torch.zeros(space.shape, dtype=torch.float64))
+        self.log_gap.fill_(-math.log(2))
+        live = torch.arange(space.max_levels or 0) < levels.unsqueeze(-1)
+        start = torch.where(live, -levels.unsqueeze(-1).double().log(), -math.inf)
+        self.register_buffer("log_mass", start)
+        self.register_buffer("live", live, persistent=False)
 
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """log p(x) (n,), nats, exact: a mass on discrete rows, a density on real ones."""
+        """log p(x) (n,), nats, exact: of the sites that are there where a gap is unseen."""
         self.refuse_context(c)
-        if self.space.kind == "real":
-            z = (x - self.first) * (-self.second).exp()
-            sites = -0.5 * z.square() - self.second - 0.5 * math.log(2 * math.pi)
-        else:
-            sites = self.first.expand(len(x), *self.first.shape).gather(-1, x.unsqueeze(-1)).squeeze(-1)
+        sites = x.new_zeros(x.shape, dtype=self.mean.dtype)
+        gap = x.isnan() if self.space.gaps else None
+        there = x if gap is None else x.masked_fill(gap, 0)
+        if self.some_real:
+            z = (there - self.mean) * (-self.log_scale).exp()
+            density = -0.5 * z.square() - self.log_scale - 0.5 * math.log(2 * math.pi)
+            sites = torch.where(self.real, density + self.valued * torch.log1p(-self.log_gap.exp()), sites)
+        if self.some_discrete:
+            index = there.long().unsqueeze(-1).clamp(0, self.log_mass.size(-1) - 1)
+            mass = self.log_mass.expand(len(x), *self.log_mass.shape).gather(-1, index).squeeze(-1)
+            sites = torch.where(self.real, sites, mass)
+        if gap is not None:
+            sites = torch.where(gap, torch.where(self.valued, self.log_gap, 0.0), sites)
         return sites.flatten(1).sum(1)
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """n rows (n, *shape)."""
         self.refuse_context(c)
-        u = uniforms(n, self.space.shape, generator, self.first.device)
-        if self.space.kind == "real":
-            tiny = torch.finfo(torch.float64).tiny
-            return (self.first + self.second.exp() * torch.special.ndtri(u.clamp(min=tiny))).to(
-                self.first.dtype
-            )
-        masses = self.first.double().exp().expand(n, *self.first.shape)
-        return invert(masses, u)
+        u = uniforms(n, self.space.shape, generator, self.mean.device)
+        if not self.some_real:
+            return invert(self.log_mass.double().exp().expand(n, *self.log_mass.shape), u)
+        share = self.log_gap.double().exp() * self.valued
+        gap = u < share
+        rest = ((u - share) / (1 - share)).clamp(min=torch.finfo(torch.float64).tiny)
+        x = self.mean + self.log_scale.exp() * torch.special.ndtri(rest)
+        x = x.masked_fill(gap, math.nan)
+        if self.some_discrete:
+            discrete = ~self.real.flatten()
+            masses = self.log_mass.double().exp().flatten(0, -2)[discrete]
+            index = invert(masses.expand(n, *masses.shape), u.flatten(1)[:, discrete])
+            x.view(n, -1)[:, discrete] = index.to(x.dtype)
+        return x.to(self.mean.dtype)
 
     @torch.no_grad()
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
         """Maximum likelihood with the smoothing of the constructor; rows x (n, *shape)."""
         self.refuse_context(c)
-        if self.space.kind == "real":
-            self.first.copy_(x.mean(0))
-            self.second.copy_(x.std(0, correction=0).clamp(min=1e-6).log())
-            return
-        counts = torch.zeros_like(self.first, dtype=torch.float64)
-        # a level at a time: a one-hot copy of the rows would not fit beside large data
-        for level in range(counts.size(-1)):
-            counts[..., level] = (x == level).sum(0)
-        counts = (counts + self.smoothing) * self.second
-        self.first.copy_((counts / counts.sum(-1, keepdim=True)).log())
+        if self.some_real:
+            there = ~x.isnan()
+            n = there.sum(0)
+            filled = x.masked_fill(~there, 0).double()
+            mean = filled.sum(0) / n.clamp(min=1)
+            variance = (filled - mean).masked_fill(~there, 0).square().sum(0) / n.clamp(min=1)
+            self.mean.copy_(torch.where(self.real, mean, 0.0))
+            self.log_scale.copy_(torch.where(self.real, variance.sqrt().clamp(min=1e-6).log(), 0.0))
+            gaps = (~there).sum(0) + self.smoothing
+            self.log_gap.copy_((gaps / (len(x) + 2 * self.smoothing)).log())
+        if self.some_discrete:
+            counts = torch.zeros_like(self.log_mass, dtype=torch.float64)
+            # a level at a time: a one-hot copy of the rows would not fit beside large data
+            for level in range(counts.size(-1)):
+                counts[..., level] = (x == level).sum(0)
+            counts = (counts + self.smoothing) * self.live
+            self.log_mass.copy_((counts / counts.sum(-1, keepdim=True).clamp(min=1e-300)).log())

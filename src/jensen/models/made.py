@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class MADE(Autoregressive):
     "categorical", "logistic" (a mixture over levels), "gaussian" (a mixture over real numbers); default: what suits the
     space. `components`: of a mixture head. `dropout`: of hidden units, in training only.
     """
+
+    accepts: ClassVar[frozenset[str]] = Autoregressive.accepts | {"mixed"}
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ class Transformer(Autoregressive):
     `width`: of the residual stream, a multiple of `heads`; `layers`: blocks. `dropout`: in training only. `inputs`:
     "onehot" (default up to 32 levels) or "scaled". `head`, `components` as in MADE. Cost: d^2 of attention a block.
     """
+
+    accepts: ClassVar[frozenset[str]] = Autoregressive.accepts | {"mixed"}
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from jensen.functional.ancestral import uniforms
 from jensen.heads import Head, head_for
 from jensen.latent import LatentModel, latent_sizes
 from jensen.nn.autoencoder import DenseDecoder, DenseEncoder, ImageDecoder, ImageEncoder, net_for
-from jensen.nn.sites import SiteInput
+from jensen.nn.sites import input_for
 from jensen.posteriors import posterior_for
 from jensen.priors import prior_for
 from jensen.space import Space
@@ -27,12 +27,16 @@ class VAE(LatentModel):
     convolutional net takes the first); `channels`: of the convolutions, each halving the image. `posterior`: "diagonal",
     "full" (any covariance) or "flow". `prior`: "normal", "flow", or "vamp" (the mean posterior of `pseudo` learned
     pseudo-rows, which needs a diagonal posterior); in a hierarchy, that of the highest layer. `head`: "bernoulli",
-    "categorical", "logistic" (a mixture over levels), "gaussian" (variance learned, for each row and column); default: what
-    suits the space, logistic for levels. `components`: of a mixture head. `inputs`: "scaled" or "onehot".
+    "categorical", "logistic" (a mixture over levels), "gaussian" (variance learned, for each row and column), "columns" (what
+    suits each column of a table, gaps too); default: what suits the space, logistic for levels. `components`: of a mixture
+    head. `inputs`: "scaled", "onehot" or "columns". Of rows with unseen gaps the likelihood is that of the sites which are
+    there, and a bound of many draws trains on it (MIWAE: Mattei & Frellsen 2019).
     """
 
-    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"binary", "levels", "categorical", "real", "mixed"})
     takes_context: ClassVar[bool] = True
+    takes_unseen: ClassVar[bool] = True
+    unseen: Tensor | None
 
     def __init__(
         self,
@@ -54,8 +58,11 @@ class VAE(LatentModel):
         sizes = latent_sizes(latents)
         self.latents = sizes[0]
         _check(posterior, prior, sizes)
-        self.head: Head = _head(space, head, components)
-        self.input = SiteInput(space, inputs)
+        whole = space.filled()
+        self.head: Head = _head(whole, head, components)
+        self.discrete = whole.measure == "mass"
+        self.register_buffer("unseen", _unseen(space), persistent=False)
+        self.input = input_for(space, inputs)
         self.posterior = posterior_for(posterior, self.latents)
         self.prior = prior_for(prior, sizes, hidden, pseudo)
         size, given, shape = self.input.size, self.context_size, space.shape
@@ -81,7 +88,12 @@ class VAE(LatentModel):
     def log_likelihood(
         self, x: Tensor, z: Tensor, c: Tensor | None = None, observed: Tensor | None = None
     ) -> Tensor:
-        """log p(x | z, c) (n, k), nats, of all sites or the observed ones."""
+        """log p(x | z, c) (n, k), nats, of all sites or the observed ones; an unseen gap (nan) is not observed."""
+        if self.unseen is not None:
+            gap = x.isnan() & self.unseen
+            observed = ~gap if observed is None else observed & ~gap
+            x = x.masked_fill(gap, 0.0)  # of any model space
+            x = x.long() if self.discrete else x
         parameters = self._site_parameters(z, self.features_of(c, len(x)))
         each = self.head.log_prob(parameters, x.unsqueeze(1))
         if observed is not None:
@@ -119,10 +131,16 @@ class VAE(LatentModel):
 
 def _head(space: Space, name: str | None, components: int) -> Head:
     """Levels share what they learn: on 17-level digits a logistic head is better by 6 nats a row than a categorical one."""
-    ordered = {column.kind for column in space.columns} <= {"levels", "binary"}
+    ordered = {column.kind for column in space.columns} <= {"levels", "binary"} and not space.gaps
     if name is None and ordered and (space.max_levels or 0) > 2:
         name = "logistic"
     return head_for(space, name, components)
+
+
+def _unseen(space: Space) -> Tensor | None:
+    """Which sites (*shape) may hold a gap that is unseen; None where no site does."""
+    flags = torch.tensor([space.column(site).gaps == "unseen" for site in range(space.dims)])
+    return flags.view(space.shape) if bool(flags.any()) else None
 
 
 def _check(posterior: str, prior: str, sizes: Sequence[int]) -> None:

@@ -1,0 +1,60 @@
+"""Dates and times as numbers: days or seconds since 1970-01-01, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DAY = 86_400
+MICRO = 1e-6
+
+
+def is_time(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds dates, or dates with times."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+
+
+def time_numbers(values: Any, unit: str = "seconds") -> NDArray[np.float64]:
+    """An Arrow column (n,) of dates or times as days or seconds since 1970-01-01, in UTC where a zone is known; nan at gaps.
+
+    >>> import datetime, pyarrow as pa
+    >>> time_numbers(pa.array([datetime.date(1970, 1, 3), None]), "days").tolist()
+    [2.0, nan]
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    # microseconds hold any year that a timestamp can be converted from
+    micro = pc.cast(values, pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False)
+    whole = pc.cast(micro, pa.int64())
+    gaps = np.asarray(whole.is_null().to_pylist(), bool)
+    counted = np.asarray(whole.fill_null(0).to_numpy(**({} if hasattr(whole, "chunks") else {"zero_copy_only": False})))
+    seconds = counted.astype(np.float64) * MICRO
+    out = seconds / DAY if unit == "days" else seconds
+    return np.where(gaps, np.nan, out)
+
+
+def whole_days(values: Any) -> bool:
+    """Whether no value of an Arrow column has a time of day."""
+    seconds = time_numbers(values)
+    return bool((np.isnan(seconds) | (seconds % DAY == 0)).all())
+
+
+def time_column(numbers: NDArray[np.float64], unit: str) -> Any:
+    """Numbers (n,) as an Arrow column: dates of days, times of seconds; nan is a gap. Rounded to a day or a microsecond."""
+    import pyarrow as pa
+
+    gaps = np.isnan(numbers)
+    filled = np.where(gaps, 0.0, numbers)
+    if unit == "days":
+        return pa.array(np.rint(filled).astype(np.int32), pa.int32(), mask=gaps).cast(pa.date32())
+    micro = np.rint(filled / MICRO).astype(np.int64)
+    return pa.array(micro, pa.int64(), mask=gaps).cast(pa.timestamp("us"))
