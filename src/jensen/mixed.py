@@ -214,7 +214,14 @@ def _as_index(column: Column) -> Column:
         levels = (column.levels or 0) + 1
         labels = None if column.labels is None else (*column.labels, "")
         return replace(
-            column, kind="categorical", levels=levels, low=0.0, step=1.0, gaps="level", labels=labels, seen=None
+            column,
+            kind="categorical",
+            levels=levels,
+            low=0.0,
+            step=1.0,
+            gaps="level",
+            labels=labels,
+            seen=None,
         )
     return replace(column, low=0.0, step=1.0, seen=None)
 

@@ -56,7 +56,9 @@ class Column:
             raise SpaceError("unknown way to take gaps", f"got {self.gaps!r}", "use 'value', 'unseen' or ''")
         if self.time not in TIMES or (self.time and self.kind != "real"):
             raise SpaceError(
-                "a real column may count days or seconds", f"got {self.time!r} for {self.kind}", "leave time out"
+                "a real column may count days or seconds",
+                f"got {self.time!r} for {self.kind}",
+                "leave time out",
             )
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "step", float(self.step))
@@ -293,7 +295,14 @@ class Space:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        columns = [{key: value for key, value in asdict(column).items() if key not in _EXTRA or value not in ("", None)} for column in self.columns]
+        columns = [
+            {
+                key: value
+                for key, value in asdict(column).items()
+                if key not in _EXTRA or value not in ("", None)
+            }
+            for column in self.columns
+        ]
         record = {"shape": list(self.shape), "columns": columns}
         return (
             record if self.binarisation is None else {**record, "binarisation": self.binarisation.to_dict()}
@@ -311,9 +320,7 @@ class Space:
 
     def filled(self) -> Space:
         """The same sites without the gaps that are unseen: where the values that nobody saw live."""
-        columns = [
-            replace(column, gaps="") if column.gaps == "unseen" else column for column in self.columns
-        ]
+        columns = [replace(column, gaps="") if column.gaps == "unseen" else column for column in self.columns]
         return self.with_columns(columns)
 
     def with_columns(self, columns: Sequence[Column]) -> Space:

@@ -29,6 +29,19 @@ SPACES = {
     "line": Space.real(1),
     "plane": Space.real(2),
     "five real columns": Space.real(5),
+    "numbers beside categories": Space((3,), (Column("real"), Column("categorical", 3), Column("binary"))),
+    "gaps": Space(
+        (4,),
+        (
+            Column("real", gaps="value"),
+            Column("categorical", 4, gaps="level"),
+            Column("real"),
+            Column("levels", 30),
+        ),
+    ),
+    "unseen": Space(
+        (3,), (Column("real", gaps="unseen"), Column("categorical", 3, gaps="unseen"), Column("real"))
+    ),
 }
 
 # small networks: the laws are about the mathematics, which does not change with the width

@@ -119,3 +119,18 @@ def test_what_is_no_bound_is_refused(call) -> None:  # type: ignore[no-untyped-d
     with pytest.raises(UsageError) as refused:
         call()
     assert refused.value.wrong and refused.value.given and refused.value.do
+
+
+def test_weights_thousands_of_nats_apart_give_a_bound_that_is_finite_valid_and_grows_with_k() -> None:
+    log_w = torch.tensor([[0.0, -3000.0, -8000.0, -1.0, -9.0e5]], dtype=torch.float64)
+    found = [bounds.subsets(log_w, k).item() for k in range(2, 6)]
+    assert all(math.isfinite(value) for value in found)
+    assert found == sorted(found)
+    assert found[-1] <= log_mean_exp(log_w[0]).item() + 1e-9
+    # all pairs by hand, the far weights at 2,000 below the largest
+    near = [0.0, -2000.0, -2000.0, -1.0, -2000.0]
+    pairs = [
+        log_mean_exp(torch.tensor([a, b], dtype=torch.float64)).item()
+        for a, b in itertools.combinations(near, 2)
+    ]
+    assert found[0] == pytest.approx(sum(pairs) / 10, abs=1e-6)

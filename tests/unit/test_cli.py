@@ -188,7 +188,10 @@ def test_a_table_is_sampled_as_csv_and_a_seed_repeats_it(runs: Path) -> None:
     assert np.isfinite(np.array(lines[1:], dtype=float)).all()
     assert first.stdout == again.stdout and "seed 5" in first.stderr
     facts = document("sample", runs / "wine", "-n", "3", "--seed", "5")
-    np.testing.assert_allclose(facts["rows"], np.array(lines[1:], dtype=float), rtol=1e-6)
+    # a table is written on the steps that its values were seen in: whole numbers in the last column
+    off = np.abs(np.array(facts["rows"]) - np.array(lines[1:], dtype=float)).max(0)
+    assert off[-1] <= 0.5 and (off[:4] <= 0.005 + 1e-9 + 0.05 * (np.arange(4) == 3)).all()
+    assert all(float(line[-1]).is_integer() for line in lines[1:])
     assert facts["columns"] == lines[0] and facts["seed"] == 5
 
 

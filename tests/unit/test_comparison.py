@@ -91,9 +91,14 @@ def test_what_is_no_model_is_refused_before_the_fits() -> None:
             jensen.compare(models, "iris")
 
 
-def test_a_table_of_mixed_columns_says_which_to_drop() -> None:
-    with pytest.raises(jensen.SpaceError, match="sex"):
-        jensen.compare(None, "diabetes")
+def test_a_table_of_mixed_columns_is_compared_on_one_measure() -> None:
+    plan = jensen.Plan(steps=30)
+    found = jensen.compare(None, "diabetes", plan=plan).to_dict()
+    models = {model["name"]: model for model in found["models"]}
+    assert list(models) == ["independent", "made", "transformer", "spline-flow"]
+    scores = {name: model["log_likelihood"] for name, model in models.items()}
+    assert {score["measure"] for score in scores.values()} == {"mixed"}
+    assert scores["made"]["kind"] == "exact" and scores["spline-flow"]["kind"] == "lower"
 
 
 def test_samples_made_elsewhere_are_judged_beside_models_and_cannot_be_scored(tmp_path: Path) -> None:

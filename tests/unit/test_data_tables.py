@@ -175,7 +175,9 @@ def test_separators_are_told_apart(tmp_path: Path, suffix: str) -> None:
 def test_describe_lists_the_columns_by_kind() -> None:
     text = rows(pd.DataFrame(TABLE), name="people").describe()
     assert text.splitlines()[0].startswith("people: 60 rows (42 train, 6 valid, 12 test), seed 0, hash ")
-    assert "real: height" in text and "levels: age" in text and "categorical: city" in text and "note: " in text
+    assert (
+        "real: height" in text and "levels: age" in text and "categorical: city" in text and "note: " in text
+    )
 
 
 def test_gzip_is_read_like_the_file_itself(tmp_path: Path) -> None:

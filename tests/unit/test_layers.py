@@ -19,7 +19,18 @@ LAYERS: list[list[set[str]]] = [
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [
-        {"codec", "mixed", "support", "context", "data", "density", "model", "objective", "autoregressive", "flow"}
+        {
+            "codec",
+            "mixed",
+            "support",
+            "context",
+            "data",
+            "density",
+            "model",
+            "objective",
+            "autoregressive",
+            "flow",
+        }
         | {"latent", "diagnosis", "annealing", "mixing", "dequantising", "generator", "adversary"}
     ],
     [{"models"}, {"objectives"}],
@@ -74,7 +85,20 @@ LEAF_PACKAGES = {
 
 GROUND = {
     "checks": {
-        *("base_mass", "densities", "fixed", "goodness", "maps", "quadrature", "sites", "subject", "twin"),
+        *(
+            "around",
+            "labels",
+            "tables",
+            "base_mass",
+            "densities",
+            "fixed",
+            "goodness",
+            "maps",
+            "quadrature",
+            "sites",
+            "subject",
+            "twin",
+        ),
         *("verdict", "weighed"),
     },
     "critics": {"contest", "dense", "judgement", "logistic", "nets", "platt", "telescope"},

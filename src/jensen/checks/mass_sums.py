@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jensen.checks import tables
 from jensen.checks.densities import density_mass
 from jensen.checks.sites import site_densities
 from jensen.checks.subject import can, device_of, enumerable, float_type, precise, some_rows
@@ -33,7 +34,7 @@ def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
     if not can(module) & (Can.LOG_PROB | Can.LOG_PROB_LOWER):
         return "the module has no likelihood"
-    if space is not None and space.kind == "real" and Can.LOG_PROB not in can(module):
+    if space is not None and space.kind in ("real", "mixed") and Can.LOG_PROB not in can(module):
         return "a lower bound of a density is not integrated: its noise has no grid"
     return "" if space is not None else "the space of the rows is not known"
 
@@ -45,13 +46,12 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
     it is autoregressive, the masses of every site given the earlier ones. Real rows: quadrature of every site given the
     earlier ones where the model is autoregressive, else what `densities.density_mass` tries. For a model with a lower
     bound only, the sum may not exceed one by more than its noise, and that of a model's importance weights is one within
-    theirs. None where no sum is feasible.
+    theirs. Mixed rows: site by site, summed or integrated, where the model is autoregressive, else by draws from
+    around some of them (`tables.total`). None where no sum is feasible.
     """
     assert space is not None
     if space.kind == "mixed":
-        return Verdict(
-            NAME, None, "rows with real and discrete columns can be neither summed nor integrated here"
-        )
+        return _mixed(module, rows, space, seed)
     if space.kind == "real":
         return _density(module, rows, space, seed)
     if enumerable(space):
@@ -160,6 +160,12 @@ def _conditional_masses(module: Any, x: Tensor, space: Space) -> tuple[bool | No
         f"and log_prob is the sum of its sites within {gap:.1g} of itself"
     )
     return bool(holds), text
+
+
+def _mixed(module: Any, rows: Tensor | None, space: Space, seed: int) -> Verdict:
+    if hasattr(module, "conditionals") and hasattr(module, "head"):
+        return site_densities(module, some_rows(module, rows, space, ROWS, seed), space, seed)
+    return tables.total(module, rows, space, seed)
 
 
 def _density(module: Any, rows: Tensor | None, space: Space, seed: int) -> Verdict:

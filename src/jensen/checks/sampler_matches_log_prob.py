@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from jensen.checks.goodness import chi_squared, jumps, stein_p_value
 from jensen.checks.quadrature import cell_masses
 from jensen.checks.subject import can, device_of, enumerable, float_type, precise
+from jensen.checks.tables import samples_follow
 from jensen.checks.twin import TINY, cells, table, twin
 from jensen.checks.verdict import Verdict, both, sentences
 from jensen.errors import Cannot, UsageError
@@ -36,13 +37,12 @@ def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int
 
     A space that is too large to enumerate: a tiny twin of the model with strong weights. Real rows in more than two
     dimensions: a twin in two, and Stein's identity on the model itself; the identity alone decides nothing but a
-    failure. A sample where there is no mass fails at once.
+    failure. Mixed rows: the labels of samples among draws of a law around them (`labels.label_test`). A sample where there
+    is no mass fails at once.
     """
     assert space is not None
     if space.kind == "mixed":
-        return Verdict(
-            NAME, None, "rows with real and discrete columns have no cells that can be weighed here"
-        )
+        return samples_follow(module, rows, space, seed, THRESHOLD)
     if enumerable(space, TINY):
         return _discrete(module, seed, "")
     if space.kind == "real" and space.dims <= 2:

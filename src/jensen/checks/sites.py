@@ -16,6 +16,8 @@ from jensen.space import Space
 NAME = "mass_sums"
 SITES = 16
 """Sites whose densities are integrated, for every row: spread over the order, the last one included."""
+FLAT = 8.0
+"""The temperature of half of the draws that quadrature starts on: components of a weight of 1e-5 are met as well."""
 ALLOWED = 1e-6
 """Quadrature stops at 1e-8, and neither tails of normals so far out nor float64 sums are seen beside it."""
 
@@ -37,13 +39,12 @@ def site_densities(module: Any, x: Tensor, space: Space, seed: int) -> Verdict:
         gap = float((chain - subject.log_prob(x)).abs().max()) / (1 + float(chain.abs().max()))
     order = subject.order.cpu()
     sites = order[torch.linspace(0, len(order) - 1, min(SITES, len(order))).round().long().unique()]
-    totals, unsettled = _integrals(
-        subject.head, parameters.reshape(len(x), space.dims, -1)[:, sites.to(x.device)], sites
-    )
+    totals, unsettled = _totals(subject.head, parameters.reshape(len(x), space.dims, -1), sites, space)
     error = float(np.abs(totals - 1).max())
     allowed = ALLOWED if exact else 1e-3
+    what, total = ("densities", "integrate") if space.kind == "real" else ("laws", "sum or integrate")
     text = (
-        f"the densities of {len(sites)} of {space.dims} sites given the earlier ones integrate to 1 within {error:.1g} "
+        f"the {what} of {len(sites)} of {space.dims} sites given the earlier ones {total} to 1 within {error:.1g} "
         f"on {len(x)} rows, and log_prob is the sum of its sites within {gap:.1g} of itself"
     )
     if not unsettled <= allowed:
@@ -57,6 +58,30 @@ def site_densities(module: Any, x: Tensor, space: Space, seed: int) -> Verdict:
     )
 
 
+def _totals(head: Any, parameters: Tensor, sites: Tensor, space: Space) -> tuple[NDArray[np.float64], float]:
+    """The totals (n, m) of some sites' laws with parameters (n, d, size): integrals of real ones with the mass of a gap,
+    sums of discrete ones; and the error of the integrals."""
+    if space.kind == "real":
+        return _integrals(head, parameters[:, sites.to(parameters.device)], sites)
+    found, unsettled = [], 0.0
+    for site in sites.tolist():
+        column, at = space.column(site), torch.tensor([site], device=parameters.device)
+        some = parameters[:, at]
+        nothing = torch.full((len(some), 1), torch.nan, dtype=parameters.dtype, device=parameters.device)
+        if column.kind == "real":
+            total, error = _integrals(head, some, at.cpu())
+            unsettled = max(unsettled, error)
+            levels = [nothing] if column.gaps == "value" else []
+        else:
+            total = np.zeros((len(some), 1))
+            levels = [torch.full_like(nothing, level) for level in range(column.levels or 0)]
+        with torch.no_grad():
+            for x in levels:
+                total = total + head.log_prob(some, x, at).double().exp().cpu().numpy()
+        found.append(total)
+    return np.concatenate(found, 1), unsettled
+
+
 def _integrals(head: Any, parameters: Tensor, sites: Tensor) -> tuple[NDArray[np.float64], float]:
     """The integrals (n, m) over the real line of the densities with parameters (n, m, size), and the error of each."""
     n, m, _ = parameters.shape
@@ -65,11 +90,14 @@ def _integrals(head: Any, parameters: Tensor, sites: Tensor) -> tuple[NDArray[np
         # a mixture draws its component first: not the quantiles of u, but where the mass lies
         drawn = torch.stack(
             [
-                head.sample(parameters, u.expand(n, m), sites)
+                head.sample(parameters, u.expand(n, m), sites, temperature)
+                for temperature in (1.0, FLAT)
                 for u in torch.linspace(0, 1, 1026, dtype=torch.float64, device=parameters.device)[1:-1]
             ],
             -1,
         ).double()
+    if bool(drawn.isnan().any()):  # a gap is no place on the line
+        drawn = torch.where(drawn.isnan(), drawn.nanmedian(-1, keepdim=True).values.nan_to_num(0.0), drawn)
     inner = drawn.sort(-1).values[..., ::16]
     span = inner[..., -1:] - inner[..., :1]
     tails = span * torch.tensor([64.0, 16.0, 4.0, 1.0, 0.25], dtype=span.dtype, device=span.device)

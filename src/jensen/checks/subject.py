@@ -16,6 +16,8 @@ from jensen.space import Space
 
 Forward = Callable[[Tensor], Tensor]
 Any_Module = TypeVar("Any_Module", bound=nn.Module)
+GAPS = 0.2
+"""The share of gaps in rows that are drawn, where there may be some."""
 ENUMERABLE = 2**16
 """Spaces of at most this many rows are enumerated."""
 
@@ -99,6 +101,9 @@ def some_rows(module: nn.Module, rows: Tensor | None, space: Space, n: int, seed
         return (u * levels).long().to(device_of(module))
     x = torch.randn(n, *space.shape, generator=generator, dtype=torch.float64)
     x = torch.where(levels > 0, (u * levels).floor(), x)
+    gappy = torch.as_tensor(space.may_gap()).expand(space.dims).reshape(space.shape)
+    if bool(gappy.any()):
+        x = x.masked_fill(gappy & (torch.rand(x.shape, generator=generator) < GAPS), torch.nan)
     return x.to(device_of(module), float_type(module))
 
 

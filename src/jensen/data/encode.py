@@ -262,7 +262,9 @@ def _codes(values: Any, one: Field, start: int) -> NDArray[Any]:
     distinct = coded.dictionary.to_pylist()
     gap = [_is_gap(value) for value in distinct]
     texts = ["" if empty else number_text(value) for value, empty in zip(distinct, gap)]
-    table = np.array([math.nan if empty else known.get(text, -1) for text, empty in zip(texts, gap)] + [math.nan])
+    table = np.array(
+        [math.nan if empty else known.get(text, -1) for text, empty in zip(texts, gap)] + [math.nan]
+    )
     index = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.intp)
     codes = table[index]
     if (codes < 0).any():

@@ -173,7 +173,7 @@ def _values(values: NDArray[Any], column: Column) -> Any:
     if column.kind == "real":
         settled = settle(values, column)
         low = 0.0 if column.seen is None else column.seen[0]
-        if column.grain is None:
+        if column.grain is None or column.seen is None:
             return pa.array(np.ascontiguousarray(settled), mask=gaps if gaps.any() else None)
         whole = float(column.grain).is_integer() and float(low).is_integer()
         return _whole(settled, gaps) if whole else _as_typed(settled, gaps)

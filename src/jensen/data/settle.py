@@ -18,15 +18,13 @@ def settle(values: NDArray[Any], column: Column) -> NDArray[Any]:
     >>> settle(np.array([1.2, 9.0]), Column("real", grain=0.5, seen=(0.0, 3.0))).tolist()
     [1.0, 3.0]
     """
-    if column.kind != "real":
+    if column.kind != "real" or column.seen is None:
         return values
-    found = values.astype(np.float64)
-    if column.seen is not None:
-        low, high = column.seen
-        found = np.clip(found, low, high)
-        if column.grain is not None:
-            found = np.clip(low + column.grain * np.rint((found - low) / column.grain), low, high)
-    return found
+    low, high = column.seen
+    found = np.clip(values.astype(np.float64), low, high)
+    if column.grain is None:
+        return found
+    return np.clip(low + column.grain * np.rint((found - low) / column.grain), low, high)
 
 
 def beyond(rows: NDArray[Any], space: Space) -> str:

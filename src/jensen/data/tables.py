@@ -69,7 +69,8 @@ class Table:
             space.check_shape((self.rows, len(self.names)))
             columns = [space.column(site) for site in range(space.dims)]
             fields = tuple(
-                Field(name, one.labels, one.gaps, one.time) for name, one in zip(self.names, columns, strict=True)
+                Field(name, one.labels, one.gaps, one.time)
+                for name, one in zip(self.names, columns, strict=True)
             )
         self._refuse_gaps([one.name for one in fields if not one.gaps])
         return Source(self.name, self._values(fields), fields, self.notes)

@@ -36,7 +36,9 @@ def time_numbers(values: Any, unit: str = "seconds") -> NDArray[np.float64]:
     micro = pc.cast(values, pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False)
     whole = pc.cast(micro, pa.int64())
     gaps = np.asarray(whole.is_null().to_pylist(), bool)
-    counted = np.asarray(whole.fill_null(0).to_numpy(**({} if hasattr(whole, "chunks") else {"zero_copy_only": False})))
+    counted = np.asarray(
+        whole.fill_null(0).to_numpy(**({} if hasattr(whole, "chunks") else {"zero_copy_only": False}))
+    )
     seconds = counted.astype(np.float64) * MICRO
     out = seconds / DAY if unit == "days" else seconds
     return np.where(gaps, np.nan, out)

@@ -52,8 +52,8 @@ class ColumnHeads(nn.Module):
         for number, name in enumerate(self.names):
             mine = torch.tensor([site for site, kind in enumerate(kinds) if kind == name])
             group[mine], place[mine] = number, torch.arange(len(mine))
-            columns = tuple(replace(space.column(site), gaps="") for site in mine.tolist())
-            self.heads.append(cast(nn.Module, head_for(Space((len(mine),), columns), name, components)))
+            some = tuple(replace(space.column(site), gaps="") for site in mine.tolist())
+            self.heads.append(cast(nn.Module, head_for(Space((len(mine),), some), name, components)))
             self.register_buffer(f"sites{number}", mine, persistent=False)
         columns = [space.column(site) for site in range(space.dims)]
         gappy = [column.kind == "real" and column.gaps == "value" for column in columns]
@@ -101,7 +101,7 @@ class ColumnHeads(nn.Module):
             gap = u < p
             u = torch.where(gap, 0.5, (u - p) / (1 - p).clamp(min=1e-300)).clamp(0, 1 - 2**-53)
         out = torch.zeros(u.shape, dtype=parameters.dtype, device=u.device)
-        for name, head, mine, inner in self._parts(sites):
+        for _, head, mine, inner in self._parts(sites):
             some = parameters.index_select(-2, mine)[..., : head.size]
             found = head.sample(some, u.index_select(-1, mine), inner, temperature)
             out.index_copy_(-1, mine, found.to(out.dtype))
@@ -124,7 +124,10 @@ class ColumnHeads(nn.Module):
         """For each head, by name, the columns it has: where they lie among `sites`, and their numbers inside the head."""
         heads = zip(self.names, cast("list[Head]", list(self.heads)))
         if sites is None:
-            return [(name, head, (mine := getattr(self, f"sites{i}")), mine) for i, (name, head) in enumerate(heads)]
+            return [
+                (name, head, (mine := getattr(self, f"sites{i}")), mine)
+                for i, (name, head) in enumerate(heads)
+            ]
         group, place = self.group[sites], self.place[sites]
         found = []
         for number, (name, head) in enumerate(heads):

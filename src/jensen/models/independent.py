@@ -29,6 +29,8 @@ class Independent(Model):
     log_gap: Tensor
     log_mass: Tensor
     live: Tensor
+    real: Tensor
+    valued: Tensor
 
     def __init__(self, space: Space, smoothing: float = 1.0) -> None:
         super().__init__(space)
@@ -100,7 +102,7 @@ class Independent(Model):
             variance = (filled - mean).masked_fill(~there, 0).square().sum(0) / n.clamp(min=1)
             self.mean.copy_(torch.where(self.real, mean, 0.0))
             self.log_scale.copy_(torch.where(self.real, variance.sqrt().clamp(min=1e-6).log(), 0.0))
-            gaps = (~there).sum(0) + self.smoothing
+            gaps = (~there).sum(0).double() + self.smoothing
             self.log_gap.copy_((gaps / (len(x) + 2 * self.smoothing)).log())
         if self.some_discrete:
             counts = torch.zeros_like(self.log_mass, dtype=torch.float64)

@@ -14,7 +14,9 @@ def input_for(space: Space, inputs: str | None = None) -> SiteInput | ColumnInpu
 
     Raises UsageError for an unknown name and for one that does not fit.
     """
-    if inputs == "columns" or (inputs is None and (space.kind == "mixed" or any(c.gaps for c in space.columns))):
+    if inputs == "columns" or (
+        inputs is None and (space.kind == "mixed" or any(c.gaps for c in space.columns))
+    ):
         return ColumnInput(space)
     if space.gaps:
         raise UsageError(
@@ -42,7 +44,9 @@ class SiteInput(nn.Module):
             categories = any(column.kind == "categorical" for column in space.columns)
             inputs = "onehot" if categories and not real else "scaled"
         if inputs not in ("onehot", "scaled"):
-            raise UsageError("unknown input features", f"got {inputs!r}", "use 'scaled', 'onehot' or 'columns'")
+            raise UsageError(
+                "unknown input features", f"got {inputs!r}", "use 'scaled', 'onehot' or 'columns'"
+            )
         if real and inputs == "onehot":
             raise UsageError(
                 "real sites have no one-hot form",
