@@ -45,6 +45,12 @@ class DataError(JensenError, ValueError):
     """The data cannot be read, or cannot be modelled as they are."""
 
 
+class Unusable(DataError):
+    """Columns that can only be left out; `columns` names them, and the rest can be looked at without them."""
+
+    columns: tuple[str, ...] = ()
+
+
 class UsageError(JensenError, ValueError):
     """An argument is out of its range."""
 
@@ -63,8 +69,11 @@ class JensenWarning(UserWarning):
     """A result that is there, and is to be doubted."""
 
 
+MOST_LISTED = 40
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Name the known names nearest to `name`, or all of them when none is near.
+    """Name the known names nearest to `name`, and all of them where they are no more than 40.
 
     >>> nearest("pixelcn", ["made", "pixelcnn"])
     'did you mean pixelcnn? (known: made, pixelcnn)'
@@ -73,5 +82,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    listing = "known: " + ", ".join(names)
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    listing = "known: " + ", ".join(names[:MOST_LISTED]) + more
     return f"did you mean {' or '.join(close)}? ({listing})" if close else listing

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jensen.data.arraylike import Field
 from jensen.data.times import is_time, time_numbers, whole_days
-from jensen.errors import DataError, nearest
+from jensen.errors import DataError, Unusable, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,8 +22,14 @@ BOOLEAN = ("false", "true")
 MOST_LABELS = 1000
 
 
-class Identifier(DataError):
+class Identifier(Unusable):
     """A column of labels has too many of them."""
+
+
+def without(error: Unusable, columns: Sequence[str]) -> Unusable:
+    """The error, which knows the columns that it is about."""
+    error.columns = tuple(columns)
+    return error
 
 
 def sort_of(column: str, kind: pa.DataType) -> str:
@@ -42,7 +48,10 @@ def sort_of(column: str, kind: pa.DataType) -> str:
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return "texts"
     if types.is_null(kind):
-        raise DataError(f"column {column!r} is empty", "got no value in any row", f"pass drop=[{column!r}]")
+        raise without(
+            Unusable(f"column {column!r} is empty", "got no value in any row", f"pass drop=[{column!r}]"),
+            [column],
+        )
     if types.is_binary(kind) or types.is_large_binary(kind):
         raise DataError(f"column {column!r} is not text in UTF-8", "got raw bytes", "save the file as UTF-8")
     raise DataError(
@@ -84,10 +93,13 @@ class _Labels:
             self._refuse_numbers()
         if len(self.seen) > MOST_LABELS or (self.texts and told is None and len(self.seen) == self.there > 1):
             count = f"more than {MOST_LABELS}" if len(self.seen) > MOST_LABELS else str(len(self.seen))
-            raise Identifier(
-                f"column {self.name!r} looks like an identifier, not a category",
-                f"got {count} distinct values in {self.rows} rows",
-                f"pass drop=[{self.name!r}]",
+            raise without(
+                Identifier(
+                    f"column {self.name!r} looks like an identifier, not a category",
+                    f"got {count} distinct values in {self.rows} rows",
+                    f"pass drop=[{self.name!r}]",
+                ),
+                [self.name],
             )
         ordered = sorted(self.seen)
         if not self.texts and ordered == list(range(len(ordered))):
@@ -174,8 +186,9 @@ def nulls(values: Any) -> NDArray[np.bool_] | None:
 def _refuse_empty(gaps: Mapping[str, Sequence[int]], rows: int) -> None:
     empty = [name for name, (count, _) in gaps.items() if count == rows]
     if empty:
-        raise DataError(
-            f"column {empty[0]!r} is empty", "got no value in any row", f"pass drop={empty[:20]!r}"
+        raise without(
+            Unusable(f"column {empty[0]!r} is empty", "got no value in any row", f"pass drop={empty[:20]!r}"),
+            empty,
         )
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from jensen.data.arraylike import ArrayLike, Field
+from jensen.data.encode import without
 from jensen.data.lattice import Lattice, widen
 from jensen.data.survey import Facts, column_name, survey
-from jensen.errors import DataError, nearest
+from jensen.errors import DataError, Unusable, nearest
 from jensen.space import KINDS, Column, Space
 
 Kinds = str | Mapping[str, str] | None
@@ -230,11 +231,12 @@ def _refuse_constant(names: Sequence[str], facts: Sequence[Facts], array: bool =
         if array
         else f"pass drop=[{told}]"
     )
-    raise DataError(
+    error = Unusable(
         f"a constant column has no density and nothing to learn: {plural} {told}{more}",
         f"got the value {facts[constant[0]].low:g} in every row that has one",
         do,
     )
+    raise error if array else without(error, [names[i] for i in constant])
 
 
 def _inferred(text: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from jensen.data.split import (
 )
 from jensen.data.survey import refuse_nonfinite
 from jensen.data.tables import Table
-from jensen.errors import DataError, SpaceError, UsageError
+from jensen.errors import DataError, SpaceError, Unusable, UsageError
 from jensen.space import Space
 
 MEMORY = 1 << 30
@@ -235,10 +235,9 @@ def _understand(
     """Numbers, their space, and notes: the columns are encoded, and the space inferred or checked."""
     if isinstance(opened, Table):
         table = opened.without(drop)
-        if space:
-            found = table.conform(space)
-        else:
-            found = table.infer(_check_kinds(kinds, table.names), gaps or "value")
+        if space is None:
+            return _inferred(table, kinds, gaps or "value")
+        found = table.conform(space)
     elif drop:
         raise UsageError(
             "arrays and images have no column names to drop", f"got drop={drop}", "slice the array first"
@@ -252,9 +251,36 @@ def _understand(
     if space is not None:
         check_rows(found.values, space)
         return found, space, ()
-    if found.fields is not None:
-        return found, *table_space(found.values, found.fields, kinds)
     return found, *array_space(found.values, kinds, "" if gaps in (None, "refuse") else gaps)
+
+
+def _inferred(table: Table, kinds: Kinds, gaps: str) -> tuple[Source, Space, tuple[str, ...]]:
+    """A table's numbers and their space. Raises one DataError for all columns that can only be left out."""
+    chosen, wrong, rest = _check_kinds(kinds, table.names), list[Unusable](), table
+    while True:
+        try:
+            known = {name: kind for name, kind in chosen.items() if name in rest.names}
+            found = rest.infer(known, gaps)
+            if min(found.values.shape) == 0:
+                raise _empty()
+            space, notes = table_space(found.values, found.fields or (), known)
+        except Unusable as error:
+            wrong.append(error)
+            if not set(rest.names) - set(error.columns):
+                break
+            rest = rest.without(error.columns)
+        else:
+            if not wrong:
+                return found, space, notes
+            break
+    if len(wrong) == 1:
+        raise wrong[0]
+    names = [name for error in wrong for name in error.columns]
+    raise DataError(
+        f"{len(names)} columns cannot be part of a row",
+        "; ".join(f"{error.wrong} ({error.given})" for error in wrong[:10]),
+        f"pass drop={names}",
+    )
 
 
 def _bits_or_grey(values: ArrayLike, space: Space) -> tuple[Space, tuple[str, ...]]:
