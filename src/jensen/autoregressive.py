@@ -90,7 +90,8 @@ class Autoregressive(Model):
                 "1 follows log_prob, below 1 sharpens",
             )
         u = uniforms(n, self.space.shape, generator, self.order.device)
-        dtype = torch.long if self.space.measure == "mass" else next(self.parameters()).dtype
+        floats = self.space.kind in ("real", "mixed")
+        dtype = next(self.parameters()).dtype if floats else torch.long
         walk = Walk(self.head.sample, u, dtype, temperature)
         self.walk(walk, c, sampler)
         return walk.x.reshape(n, *self.space.shape)

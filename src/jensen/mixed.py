@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import DataError, SpaceError
+from jensen.heads import MANY
 from jensen.quantity import Kind
 from jensen.space import Column, Space
 
@@ -22,8 +23,8 @@ from jensen.space import Column, Space
 class Columns:
     """Real columns standardised, discrete ones as indices 0 .. levels - 1; exact.
 
-    A gap that is a value of its own is one index more in a discrete column and stays nan in a real one. A gap that is
-    unseen stays nan. log|det| is that of the real values which are there, so it differs from row to row.
+    A gap that is a value of its own is one index more in a column of categories or few levels and stays nan in the others.
+    A gap that is unseen stays nan. log|det| is that of the real values which are there, so it differs from row to row.
     Raises DataError for a real column without two different values.
     """
 
@@ -53,8 +54,7 @@ class Columns:
         z = torch.where(index, z.round(), z)
         z = torch.where(index & z.isnan() & self._valued(x.device), self._gap(x.device), z)
         log_det = self.log_slopes(x).flatten(1).sum(1)
-        target = self.model_space
-        if target.measure == "mass" and target.kind != "mixed":
+        if self.model_space.kind not in ("real", "mixed"):
             return z.long(), log_det.float()
         dtype = x.dtype if x.is_floating_point() else torch.float32
         return z.to(dtype), log_det.to(dtype)
@@ -97,8 +97,10 @@ class Columns:
         return torch.tensor(self.space.levels_by_site(), device=device).view(self.space.shape) > 0
 
     def _valued(self, device: torch.device) -> Tensor:
-        """Which sites (*shape) take a gap for a value."""
-        return _sites(self.space, [column.gaps == "value" for column in self.space.columns], device)
+        """Which sites (*shape) take a gap for one index more."""
+        return _sites(
+            self.space, [_as_index(column).gaps == "level" for column in self.space.columns], device
+        )
 
     def _gap(self, device: torch.device) -> Tensor:
         """The index (*shape) of a gap: one beyond the last level."""
@@ -108,10 +110,11 @@ class Columns:
 class Spread:
     """Every column as a real number, with noise where it is none: a density of the result bounds the likelihood from below.
 
-    A discrete value is its index + u, u uniform on [0, 1), a gap being one index more (Theis, van den Oord & Bethge 2016).
-    The order of categories is that of their codes, which costs tightness and not validity. A real column with gaps gets a
-    second coordinate, behind all others: u where the value is there, 1 + u at a gap, where the value's own place is taken
-    by a draw of the normal law q of the values that are there. For such a row
+    A discrete value is its index + u, u uniform on [0, 1), a gap among few being one index more (Theis, van den Oord &
+    Bethge 2016). The order of categories is that of their codes, which costs tightness and not validity. A column of real
+    numbers or many levels that has gaps gets a second coordinate, behind all others: u where the value is there, 1 + u at a
+    gap, where the value's own place is taken by a draw of q: the normal law of the values that are there, or any level. For
+    such a row
 
         P(gap, rest) = integral of p(1 + u, v, rest) >= exp E[log p(1 + u, v, rest) - log q(v)]
 
@@ -131,8 +134,8 @@ class Spread:
             )
         self._columns = Columns(space, mean, scale)
         self.space = space
-        flags = [space.column(site) for site in range(space.dims)]
-        self._gappy = [site for site, column in enumerate(flags) if column.kind == "real" and column.gaps]
+        seen = self._columns.model_space
+        self._gappy = [site for site in range(space.dims) if seen.column(site).gaps == "value"]
 
     @classmethod
     def fit(cls, space: Space, x: Tensor) -> Spread:
@@ -151,10 +154,15 @@ class Spread:
         gap = z.isnan()
         q = torch.randn(z.shape, generator=generator, device=x.device, dtype=torch.float64)
         log_q = -0.5 * q.square() - 0.5 * math.log(2 * math.pi)
+        # of many levels any index, alike, which the noise below spreads
+        index, levels = self._columns._indices(x.device), self._columns._gap(x.device)
+        any_level = torch.rand(z.shape, generator=generator, device=x.device, dtype=torch.float64) * levels
+        q = torch.where(index, any_level.floor(), q)
+        log_q = torch.where(index, -levels.clamp(min=1).log(), log_q)
         z = torch.where(gap, q, z)
-        # q is drawn in standardised units, in which the model's density is too
+        # q is drawn in the units of the index or standardised ones, in which the model's density is too
         log_det = log_det - log_q.masked_fill(~gap, 0.0).sum(1)
-        z = torch.where(self._columns._indices(x.device), z + u[:, : self.space.dims], z)
+        z = torch.where(index, z + u[:, : self.space.dims], z)
         flags = gap[:, self._gappy].double() + u[:, self.space.dims :]
         dtype = x.dtype if x.is_floating_point() else torch.float32
         return torch.cat([z, flags], 1).to(dtype), log_det.to(dtype)
@@ -210,7 +218,7 @@ def _as_index(column: Column) -> Column:
     """The column as a model sees it: a gap that is a value is one category more."""
     if column.kind == "real":
         return replace(column, grain=None, seen=None, time="")
-    if column.gaps == "value":
+    if column.gaps == "value" and (column.kind != "levels" or (column.levels or 0) <= MANY):
         levels = (column.levels or 0) + 1
         labels = None if column.labels is None else (*column.labels, "")
         return replace(

@@ -168,13 +168,12 @@ class Space:
     @property
     def kind(self) -> SpaceKind:
         """The kind all sites share, or mixed: also where a row may hold nan. Bits, levels and categories together count as
-        categorical, also with gaps, which are one category more."""
+        categorical."""
         kinds = {column.kind for column in self.columns}
-        ways = self.gaps
-        if "unseen" in ways or ("real" in kinds and ways):
+        if self.gaps:
             return "mixed"
         if len(kinds) == 1:
-            return "categorical" if ways else kinds.pop()
+            return kinds.pop()
         return "mixed" if "real" in kinds else "categorical"
 
     @property

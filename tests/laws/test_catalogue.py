@@ -36,7 +36,7 @@ SPACES = {
             Column("real", gaps="value"),
             Column("categorical", 4, gaps="level"),
             Column("real"),
-            Column("levels", 30),
+            Column("levels", 30, gaps="value"),
         ),
     ),
     "unseen": Space(

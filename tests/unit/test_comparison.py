@@ -95,7 +95,7 @@ def test_a_table_of_mixed_columns_is_compared_on_one_measure() -> None:
     plan = jensen.Plan(steps=30)
     found = jensen.compare(None, "diabetes", plan=plan).to_dict()
     models = {model["name"]: model for model in found["models"]}
-    assert list(models) == ["independent", "made", "transformer", "spline-flow"]
+    assert set(models) == {"independent", "made", "transformer", "spline-flow"}
     scores = {name: model["log_likelihood"] for name, model in models.items()}
     assert {score["measure"] for score in scores.values()} == {"mixed"}
     assert scores["made"]["kind"] == "exact" and scores["spline-flow"]["kind"] == "lower"

@@ -17,8 +17,8 @@ CHANGED = 0.2
 
 class AroundColumns:
     """Half of it near a random row: each column keeps its value, moved a little where it is real, or is drawn anew; half of
-    it all columns anew and independent. Anew: a discrete column by its frequencies and uniformly, in equal parts; a real one
-    a gap by their share, else by a normal law widened by half and a Student law of 3 degrees of freedom, in equal parts.
+    it all columns anew and independent. Anew: a gap by their share, else a discrete column by its frequencies and
+    uniformly, in equal parts, and a real one by a normal law widened by half and a Student law of 3 degrees of freedom, in equal parts.
 
     `rows` (n, d): as a model of `space` sees them, nan at gaps that are values. Every row of the space has a density.
     """
@@ -27,7 +27,6 @@ class AroundColumns:
         self.rows = rows.detach().double().cpu().flatten(1)
         self.levels = torch.tensor(space.levels_by_site())
         self.gappy = torch.tensor([space.column(site).gaps == "value" for site in range(space.dims)])
-        self.gappy &= self.levels == 0
         n, d = self.rows.shape
         there = ~self.rows.isnan()
         count = there.sum(0).clamp(min=1)
@@ -40,7 +39,7 @@ class AroundColumns:
         most = int(self.levels.max())
         level = torch.arange(max(most, 1))
         live = level < self.levels[:, None]
-        found = (self.rows.unsqueeze(-1) == level).sum(0) / n
+        found = (self.rows.unsqueeze(-1) == level).sum(0) / count[:, None]
         uniform = live / self.levels.clamp(min=1)[:, None]
         self.masses = 0.5 * found + 0.5 * uniform
 
@@ -54,9 +53,9 @@ class AroundColumns:
         chi = normal(n, d, 3).square().mean(-1).sqrt()
         wide = torch.where(uniform(n, d) < 0.5, 1.5, 1 / chi)
         fresh = self.mean + self.spread * wide * normal(n, d)
-        fresh = fresh.masked_fill(uniform(n, d) < self.gap, math.nan)
         index = (uniform(n, d).unsqueeze(-1) > self.masses.cumsum(-1)).sum(-1)
         fresh = torch.where(self.levels > 0, index.minimum(self.levels - 1).double(), fresh)
+        fresh = fresh.masked_fill(uniform(n, d) < self.gap, math.nan)
         anew = (uniform(n, d) < CHANGED) | (uniform(n, 1) < 0.5)
         return torch.where(anew, fresh, near)
 
@@ -75,7 +74,7 @@ class AroundColumns:
                 kept = (-0.5 * z.square() - math.log(2 * math.pi) / 2 - self.width[site].log()).exp()
                 kept = torch.where(gap[:, site : site + 1] == centre.isnan(), kept.nan_to_num(1.0), 0.0)
             else:
-                kept = (value == centre).double()
+                kept = ((value == centre) | (gap[:, site : site + 1] & centre.isnan())).double()
             near += ((1 - CHANGED) * kept + CHANGED * fresh[:, site : site + 1].exp()).log()
         near_half = near.logsumexp(1) - math.log(len(self.centres))
         return torch.stack([near_half, fresh.sum(1)]).logsumexp(0) - math.log(2)
@@ -87,9 +86,9 @@ class AroundColumns:
         normal = -0.5 * (z / 1.5).square() - math.log(1.5) - math.log(2 * math.pi) / 2
         student = math.log(2 / (math.pi * math.sqrt(3))) - 2 * torch.log1p(z.square() / 3)
         real = torch.stack([normal, student]).logsumexp(0) - math.log(2) - self.spread.log()
-        real = torch.where(gap, self.gap.log(), torch.log1p(-self.gap) + real)
         index = x.nan_to_num(0.0).long().clamp(0, self.masses.shape[1] - 1)
         discrete = (
             self.masses.expand(len(x), *self.masses.shape).gather(-1, index.unsqueeze(-1))[..., 0].log()
         )
-        return torch.where(self.levels > 0, discrete, real)
+        value = torch.where(self.levels > 0, discrete, real)
+        return torch.where(gap, self.gap.log(), torch.log1p(-self.gap) + value)

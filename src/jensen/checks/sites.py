@@ -75,6 +75,7 @@ def _totals(head: Any, parameters: Tensor, sites: Tensor, space: Space) -> tuple
         else:
             total = np.zeros((len(some), 1))
             levels = [torch.full_like(nothing, level) for level in range(column.levels or 0)]
+            levels += [nothing] if column.gaps == "value" else []
         with torch.no_grad():
             for x in levels:
                 total = total + head.log_prob(some, x, at).double().exp().cpu().numpy()

@@ -81,7 +81,11 @@ def device_of(module: nn.Module) -> torch.device:
 
 def enumerable(space: Space | None, limit: int = ENUMERABLE) -> bool:
     """Whether all sites are discrete and the space has at most `limit` rows."""
-    return space is not None and space.measure == "mass" and row_count(space.levels_by_site()) <= limit
+    return (
+        space is not None
+        and space.kind not in ("real", "mixed")
+        and row_count(space.levels_by_site()) <= limit
+    )
 
 
 def indices(space: Space) -> Space:
@@ -97,7 +101,7 @@ def some_rows(module: nn.Module, rows: Tensor | None, space: Space, n: int, seed
     generator = torch.Generator().manual_seed(seed)
     levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
     u = torch.rand(n, *space.shape, generator=generator, dtype=torch.float64)
-    if space.measure == "mass":
+    if space.measure == "mass" and not space.gaps:
         return (u * levels).long().to(device_of(module))
     x = torch.randn(n, *space.shape, generator=generator, dtype=torch.float64)
     x = torch.where(levels > 0, (u * levels).floor(), x)

@@ -309,9 +309,9 @@ def number_text(value: Any) -> str:
     return str(int(number)) if number.is_integer() else repr(number)
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: Any) -> bool:
     try:
         float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         return False
     return True

@@ -16,6 +16,10 @@ from jensen.space import KINDS, Column, Space
 
 Kinds = str | Mapping[str, str] | None
 MOST_LEVELS = 65_536
+FEW = 255
+"""The largest span of whole numbers that are levels in a table of numbers alone."""
+LEAST_INDEX = 20
+"""Fewer rows may be numbered by chance."""
 
 
 def check_kinds(kinds: Kinds, names: Sequence[str] | None) -> dict[str, str]:
@@ -98,8 +102,9 @@ def table_space(
     """The space of a table's rows (n, d), one column each, and notes on what was inferred.
 
     Texts: categorical. Two values: binary. Numbers: levels when every column is discrete with integers that
-    span at most 255, or when the table has texts, dates or gaps and is no table of real numbers anyhow; else real.
-    Raises DataError for constant columns and for kinds that do not fit.
+    span at most 255, and all whole numbers when the table has texts, dates or gaps and is no table of real numbers
+    anyhow; else real. Raises DataError for constant columns, for kinds that do not fit and for columns that number
+    the rows.
     """
     names = [field.name for field in fields]
     chosen = check_kinds(kinds, names)
@@ -107,10 +112,13 @@ def table_space(
     facts = survey(rows, by_column=True, names=names, gaps=gappy if gappy.any() else None)
     _refuse_constant(names, facts)
     plain = [f for f, field in zip(facts, fields, strict=True) if field.labels is None and not f.two]
+    _refuse_index([field for field in fields if field.name not in chosen], dict(zip(names, facts)), len(rows))
     mixed = any(field.labels is not None or field.time or field.gaps for field in fields)
-    discrete = mixed or all(_few(f) for f in plain)
+    # of a table that is mixed anyhow, whole numbers have a mass, however many: their heads do not grow with them
+    span = MOST_LEVELS - 1 if mixed else FEW
+    discrete = mixed or all(_few(f, FEW) for f in plain)
     columns = [
-        _table_column(field, f, chosen.get(field.name), discrete)
+        _table_column(field, f, chosen.get(field.name), discrete and not field.time and _few(f, span))
         for field, f in zip(fields, facts, strict=True)
     ]
     open_to_change = [c.kind == "real" and c.name not in chosen and not c.time for c in columns]
@@ -120,9 +128,28 @@ def table_space(
     return Space((len(columns),), tuple(columns)), notes + _gap_note(columns)
 
 
-def _few(facts: Facts) -> bool:
+def _few(facts: Facts, span: int) -> bool:
     """Whether values are whole numbers that span so little that each is a level."""
-    return facts.integers and facts.high - facts.low <= 255
+    return facts.integers and facts.high - facts.low <= span
+
+
+def _refuse_index(fields: Sequence[Field], facts: Mapping[str, Facts], n: int) -> None:
+    """Raise Unusable for columns that number the rows: whole numbers, each once, without a hole."""
+    index = [
+        field.name
+        for field in fields
+        if field.labels is None and not field.time and not field.gaps
+        if (f := facts[field.name]).integers and f.distinct and n > LEAST_INDEX and f.high - f.low == n - 1
+    ]
+    if index:
+        raise without(
+            Unusable(
+                f"column {index[0]!r} numbers the rows",
+                f"got each whole number once in {n:,} rows",
+                f"pass drop={index}",
+            ),
+            index,
+        )
 
 
 def _gap_note(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -139,7 +166,7 @@ def _gap_note(columns: Sequence[Column]) -> tuple[str, ...]:
 
 def _table_column(field: Field, facts: Facts, told: str | None, discrete: bool) -> Column:
     """The column of a field, with what was seen of its values."""
-    column = _plain_column(field, facts, told, discrete and not field.time and _few(facts))
+    column = _plain_column(field, facts, told, discrete)
     if column.kind != "real":
         return replace(column, gaps=field.gaps)
     if told not in (None, "real") and field.time:

@@ -24,7 +24,7 @@ class Facts:
     """What is known of one column, or of all values of an array.
 
     `two`: exactly the values low and high occur. `repeated`: at most half as many distinct values as rows. `decimals`: as
-    many as the values of a sample have, up to 6; None for more.
+    many as the values of a sample have, up to 6; None for more. `distinct`: no two values of a sample are equal.
     """
 
     low: float
@@ -34,6 +34,7 @@ class Facts:
     repeated: bool
     lattice: Lattice | None
     decimals: int | None = None
+    distinct: bool = False
 
 
 def survey(
@@ -67,6 +68,7 @@ def survey(
             2 * len(distinct[i]) <= len(columns[i]),
             guesses[i] if on[i] else None,
             _decimals(distinct[i]),
+            len(distinct[i]) == len(columns[i]),
         )
         for i in range(len(low))
     ]

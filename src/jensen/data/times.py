@@ -51,7 +51,8 @@ def whole_days(values: Any) -> bool:
 
 
 def time_column(numbers: NDArray[np.float64], unit: str) -> Any:
-    """Numbers (n,) as an Arrow column: dates of days, times of seconds; nan is a gap. Rounded to a day or a microsecond."""
+    """Numbers (n,) as an Arrow column: dates of days, times of seconds; nan is a gap. Rounded to a day or a microsecond, and
+    in whole seconds where all are."""
     import pyarrow as pa
 
     gaps = np.isnan(numbers)
@@ -59,4 +60,6 @@ def time_column(numbers: NDArray[np.float64], unit: str) -> Any:
     if unit == "days":
         return pa.array(np.rint(filled).astype(np.int32), pa.int32(), mask=gaps).cast(pa.date32())
     micro = np.rint(filled / MICRO).astype(np.int64)
+    if bool((micro % 1_000_000 == 0).all()):
+        return pa.array(micro // 1_000_000, pa.int64(), mask=gaps).cast(pa.timestamp("s"))
     return pa.array(micro, pa.int64(), mask=gaps).cast(pa.timestamp("us"))

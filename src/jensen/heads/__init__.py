@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from torch import Tensor
 
 from jensen.errors import UsageError, nearest
-from jensen.space import Space
+from jensen.space import Column, Space
 
 HEADS = {
     "bernoulli": "jensen.heads.bernoulli:Bernoulli",
@@ -21,6 +21,8 @@ HEADS = {
     "gaussian": "jensen.heads.gaussian:GaussianMixture",
     "columns": "jensen.heads.columns:ColumnHeads",
 }
+MANY = 24
+"""Ordered levels beyond this many, beside other columns, share what they learn by a mixture of logistics."""
 MIXTURES = frozenset({"logistic", "gaussian", "columns"})
 """The heads that take a number of components."""
 
@@ -62,13 +64,19 @@ def head_for(space: Space, name: str | None = None, components: int = 10) -> Hea
     if name is None:
         discrete = "bernoulli" if space.max_levels == 2 else "categorical"
         name = "gaussian" if space.kind == "real" else discrete
-        if space.kind == "mixed" or any(column.gaps for column in space.columns):
+        if space.kind == "mixed" or any(_apart(column, space) for column in space.columns):
             name = "columns"
     if name not in HEADS:
         raise UsageError("unknown head", f"got {name!r}", nearest(name, HEADS))
     module, _, leaf = HEADS[name].partition(":")
     build = getattr(import_module(module), leaf)
     return cast(Head, build(space, components) if name in MIXTURES else build(space))
+
+
+def _apart(column: Column, space: Space) -> bool:
+    """Whether a column needs a head of its own: one with gaps, and many ordered levels beside categories."""
+    many = column.kind == "levels" and (column.levels or 0) > MANY
+    return bool(column.gaps) or (many and space.kind == "categorical")
 
 
 def check_components(components: int) -> None:

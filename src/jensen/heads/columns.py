@@ -12,17 +12,14 @@ from torch import Tensor, nn
 
 from jensen.errors import SpaceError
 from jensen.functional.inversion import check_temperature
-from jensen.heads import Head, check_components, fitting, head_for
+from jensen.heads import MANY, Head, check_components, fitting, head_for
 from jensen.space import Column, Space
-
-MANY = 24
-"""Ordered levels beyond this many share what they learn, by a mixture of logistics; fewer have a logit each."""
 
 
 class ColumnHeads(nn.Module):
     """Real columns from a mixture of normals, levels from a mixture of logistics or a logit each, the rest categorical.
 
-    A gap of a real column is an atom: P(gap) = sigmoid of one more parameter, and p(x) = (1 - P(gap)) times the mixture.
+    A gap (nan) of a real column, or of one of many levels, is an atom: P(gap) = sigmoid of one more parameter, and p(x) = (1 - P(gap)) times the mixture.
     Rows hold nan there. Parameters (..., d, size), rows (..., d); a column with fewer parameters leaves the last ones
     unused. Log-likelihoods are exact, of a mixed measure: density where real, mass elsewhere.
 
@@ -56,11 +53,11 @@ class ColumnHeads(nn.Module):
             self.heads.append(cast(nn.Module, head_for(Space((len(mine),), some), name, components)))
             self.register_buffer(f"sites{number}", mine, persistent=False)
         columns = [space.column(site) for site in range(space.dims)]
-        gappy = [column.kind == "real" and column.gaps == "value" for column in columns]
+        gappy = [column.gaps == "value" for column in columns]
         self.some_gappy = any(gappy)
         self.size = max(int(head.size) for head in self.heads) + self.some_gappy  # type: ignore[arg-type]
         """Parameters a column."""
-        self.discrete = space.measure == "mass"
+        self.discrete = space.measure == "mass" and not self.some_gappy
         void = [(column.levels or 0) - 1 if column.gaps == "level" else -1 for column in columns]
         self.some_void = max(void) >= 0
         self.register_buffer("gappy", torch.tensor(gappy), persistent=False)

@@ -42,7 +42,7 @@ class Independent(Model):
         columns = [space.column(site) for site in range(space.dims)]
         levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
         self.some_real, self.some_discrete = bool((levels == 0).any()), bool((levels > 0).any())
-        valued = [column.kind == "real" and column.gaps == "value" for column in columns]
+        valued = [column.gaps == "value" for column in columns]
         self.register_buffer("real", levels == 0, persistent=False)
         self.register_buffer("valued", torch.tensor(valued).reshape(space.shape), persistent=False)
         for name in ("mean", "log_scale", "log_gap"):
@@ -56,18 +56,19 @@ class Independent(Model):
     def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """log p(x) (n,), nats, exact: of the sites that are there where a gap is unseen."""
         self.refuse_context(c)
-        sites = x.new_zeros(x.shape, dtype=self.mean.dtype)
         gap = x.isnan() if self.space.gaps else None
         there = x if gap is None else x.masked_fill(gap, 0)
+        sites = x.new_zeros(x.shape, dtype=self.mean.dtype)
         if self.some_real:
             z = (there - self.mean) * (-self.log_scale).exp()
             density = -0.5 * z.square() - self.log_scale - 0.5 * math.log(2 * math.pi)
-            sites = torch.where(self.real, density + self.valued * torch.log1p(-self.log_gap.exp()), sites)
+            sites = torch.where(self.real, density, sites)
         if self.some_discrete:
             index = there.long().unsqueeze(-1).clamp(0, self.log_mass.size(-1) - 1)
             mass = self.log_mass.expand(len(x), *self.log_mass.shape).gather(-1, index).squeeze(-1)
             sites = torch.where(self.real, sites, mass)
         if gap is not None:
+            sites = sites + self.valued * torch.log1p(-self.log_gap.exp())
             sites = torch.where(gap, torch.where(self.valued, self.log_gap, 0.0), sites)
         return sites.flatten(1).sum(1)
 
@@ -76,34 +77,33 @@ class Independent(Model):
         """n rows (n, *shape)."""
         self.refuse_context(c)
         u = uniforms(n, self.space.shape, generator, self.mean.device)
-        if not self.some_real:
-            return invert(self.log_mass.double().exp().expand(n, *self.log_mass.shape), u)
+        masses = self.log_mass.double().exp()
+        if not (self.some_real or self.space.gaps):
+            return invert(masses.expand(n, *masses.shape), u)
         share = self.log_gap.double().exp() * self.valued
-        gap = u < share
         rest = ((u - share) / (1 - share)).clamp(min=torch.finfo(torch.float64).tiny)
         x = self.mean + self.log_scale.exp() * torch.special.ndtri(rest)
-        x = x.masked_fill(gap, math.nan)
         if self.some_discrete:
-            discrete = ~self.real.flatten()
-            masses = self.log_mass.double().exp().flatten(0, -2)[discrete]
-            index = invert(masses.expand(n, *masses.shape), u.flatten(1)[:, discrete])
-            x.view(n, -1)[:, discrete] = index.to(x.dtype)
-        return x.to(self.mean.dtype)
+            where = ~self.real.flatten()
+            some = masses.flatten(0, -2)[where]
+            index = invert(some.expand(n, *some.shape), rest.flatten(1)[:, where].clamp(max=1 - 2**-53))
+            x.view(n, -1)[:, where] = index.to(x.dtype)
+        return x.masked_fill(u < share, math.nan).to(self.mean.dtype)
 
     @torch.no_grad()
     def solve(self, x: Tensor, c: Tensor | None = None, seed: int = 0) -> None:
         """Maximum likelihood with the smoothing of the constructor; rows x (n, *shape)."""
         self.refuse_context(c)
+        there = ~x.isnan()
+        gaps = (~there).sum(0).double() + self.smoothing
+        self.log_gap.copy_((gaps / (len(x) + 2 * self.smoothing)).log())
         if self.some_real:
-            there = ~x.isnan()
             n = there.sum(0)
             filled = x.masked_fill(~there, 0).double()
             mean = filled.sum(0) / n.clamp(min=1)
             variance = (filled - mean).masked_fill(~there, 0).square().sum(0) / n.clamp(min=1)
             self.mean.copy_(torch.where(self.real, mean, 0.0))
             self.log_scale.copy_(torch.where(self.real, variance.sqrt().clamp(min=1e-6).log(), 0.0))
-            gaps = (~there).sum(0).double() + self.smoothing
-            self.log_gap.copy_((gaps / (len(x) + 2 * self.smoothing)).log())
         if self.some_discrete:
             counts = torch.zeros_like(self.log_mass, dtype=torch.float64)
             # a level at a time: a one-hot copy of the rows would not fit beside large data

@@ -60,7 +60,7 @@ class VAE(LatentModel):
         _check(posterior, prior, sizes)
         whole = space.filled()
         self.head: Head = _head(whole, head, components)
-        self.discrete = whole.measure == "mass"
+        self.discrete = whole.measure == "mass" and not whole.gaps
         self.register_buffer("unseen", _unseen(space), persistent=False)
         self.input = input_for(space, inputs)
         self.posterior = posterior_for(posterior, self.latents)

@@ -17,7 +17,7 @@ class Relaxed(nn.Module):
     """Between rows (n, *shape) and features (n, *shape, size), through which a gradient flows from one network to another.
 
     A real site is a number as it is; bits and levels are one number in [-1, 1]; a category has an indicator for each level
-    (`size` is the largest number of them, 1 without categories, and one more where real sites have gaps: the last number
+    (`size` is the largest number of them, 1 without categories, and one more where sites have gaps: the last number
     is then 1 at a gap, whose value is 0, and -1 elsewhere). `outputs`: "straight" rounds what the network puts out
     and lets the gradient pass as if it had not (straight-through; Gumbel noise for categories, Jang et al. 2017), so that
     samples and data look alike; "soft" leaves it between the levels until it is sampled.
@@ -38,12 +38,12 @@ class Relaxed(nn.Module):
                 "straight at 0.5 is usual",
             )
         self.straight, self.temperature = outputs == "straight", temperature
-        self.discrete = space.measure == "mass"
+        self.discrete = space.kind not in ("real", "mixed")
         levels = torch.tensor(space.levels_by_site()).reshape(space.shape)
         kinds = [space.column(site).kind == "categorical" for site in range(space.dims)]
         code = torch.tensor(kinds).reshape(space.shape)
         columns = [space.column(site) for site in range(space.dims)]
-        gappy = [column.kind == "real" and bool(column.gaps) for column in columns]
+        gappy = [column.gaps == "value" for column in columns]
         self.gaps = int(any(gappy))
         self.values = int(levels[code].max()) if any(kinds) else 1
         self.size = self.values + self.gaps
