@@ -25,6 +25,7 @@ from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name, model_class
+from jensen.objective import Objective
 from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, on_device, place
 from jensen.space import Space
@@ -41,8 +42,11 @@ class Fitted:
 
     `model` and `codec` do the work; `history` has a line a look at the training; `record` says where all of it came
     from (data hash, seed, settings, versions). `context_codec` encodes what a conditional model is conditioned on; it is
-    None where the model was fitted to rows without a context.
+    None where the model was fitted to rows without a context. `objective` is what the fit was told to do, in the process
+    that fitted; None once it was loaded, when the record alone says it in words.
     """
+
+    objective: Objective | None = None
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import os
 import platform
 import warnings
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -231,7 +231,11 @@ class _Task:
                 "numpy": np.__version__,
             },
         }
-        return Fitted(self.model, self.source.codec, history, record, self.source.given)
+        fitted = Fitted(self.model, self.source.codec, history, record, self.source.given)
+        # a fresh copy: one that has played holds what it trained with
+        told: Any = self.objective
+        fitted.objective = replace(told) if is_dataclass(told) else told
+        return fitted
 
 
 def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:
