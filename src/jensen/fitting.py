@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -234,7 +234,7 @@ class _Task:
         fitted = Fitted(self.model, self.source.codec, history, record, self.source.given)
         # a fresh copy: one that has played holds what it trained with
         told: Any = self.objective
-        fitted.objective = replace(told) if is_dataclass(told) else told
+        fitted.objective = cast(Any, replace)(told) if is_dataclass(told) else told
         return fitted
 
 
