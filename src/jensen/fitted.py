@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jensen.as_distribution import FittedDistribution, as_distribution
 from jensen.autoregressive import Autoregressive
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
@@ -266,6 +267,16 @@ class Fitted:
                 h = self.model.embed(on_device(z, device, dtype), self._encoded(given, part))
                 parts.append(one_vector_a_row(h, len(z)).cpu().numpy())
         return np.concatenate(parts)
+
+    def distribution(
+        self, context: Any = None, *, batch: int | None = None, dtype: torch.dtype = torch.float32
+    ) -> FittedDistribution:
+        """This model as a `torch.distributions.Distribution` over rows (*shape) in the user's own units.
+
+        `context`: of a conditional model, one, or with `batch` so many, which then is the batch_shape. `dtype`: of real
+        samples. Raises Cannot for a model without exact log_prob, UsageError for a missing context.
+        """
+        return as_distribution(self, context, batch, dtype)
 
     def to(self, device: str) -> Fitted:
         """Move the model to a device, in place."""
