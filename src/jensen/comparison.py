@@ -80,6 +80,12 @@ class Comparison:
         record = self.to_dict()
         return "\n".join([plain_table(record), *lens_lines(record)])
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the table, what is proven, and which checks fail."""
+        from jensen.report.inline import comparison_html
+
+        return comparison_html(self.to_dict())
+
     def to_html(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the report: one HTML file that needs nothing else. Returns where it is."""
         from jensen.report import Pictures, write_report

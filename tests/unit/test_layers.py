@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
-    [{"_version", "errors", "quantity"}],
+    [{"_version", "errors", "quantity", "notebook"}],
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [
