@@ -264,3 +264,19 @@ def test_the_views_looked_at_are_those_of_the_encoder_s_training(tmp_path: Path)
     # a run on disk has their names alone: what suits the rows stands in
     lost = jensen.probe(jensen.load(tmp_path / "run"), rows, shares=[1.0]).views
     assert any("rotate=10" in name for name in lost)
+
+
+@few_steps
+@pytest.mark.parametrize("flip, holds", [(0.0, True), (1.0, None)])
+def test_an_audit_says_what_views_do_to_the_labels_of_neighbours(flip: float, holds: bool | None) -> None:
+    rows = jensen.rows("digits", context="label")
+    told = Contrastive(views=(Jitter(0.2, 0.2), Affine(rotate=5, flip=flip)))
+    alone, plan = replace(rows, context=None), jensen.Plan(steps=3, checks=1)
+    fitted = jensen.fit("encoder", alone, objective=told, plan=plan, width=4, features=8)
+    found = jensen.audit(fitted, rows)[-1]
+    assert found.name == "views_keep_labels" and found.holds is holds
+    assert "as they are 0.98" in found.evidence and ("weaken" in found.evidence) is (holds is None)
+    assert jensen.audit(fitted, rows, checks=["views_keep_labels"]) == [found]
+    assert all(one.name != "views_keep_labels" for one in jensen.audit(fitted, alone))
+    numbers = jensen.rows("digits", context=np.random.default_rng(0).normal(size=1797))
+    assert "one class a row" in jensen.audit(fitted, numbers, checks=["views_keep_labels"])[0].evidence

@@ -137,7 +137,7 @@ def probe(
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UsageError("shares of labels lie above 0 and up to 1", f"got {list(shares)}", "1.0 takes all")
     data = _labelled(fitted, rows, label, seed)
-    labels, names = _classes(data)
+    labels, names = labelled_parts(data)
     before = digest(fitted)
     sets = feature_sets(fitted, (data.train, data.valid, data.test), seed)
     if digest(fitted) != before:
@@ -200,8 +200,11 @@ def _labelled(fitted: Fitted, rows: Any, label: Any, seed: int) -> Rows:
     return read_rows(rows, space=fitted.space, context=label, seed=known.get("split_seed", seed))
 
 
-def _classes(data: Rows) -> tuple[tuple[NDArray[np.int64], ...], list[str]]:
-    """The labels of the three parts as 0 .. classes - 1, and the names of the classes."""
+def labelled_parts(data: Rows) -> tuple[tuple[NDArray[np.int64], ...], list[str]]:
+    """The labels of the three parts as 0 .. classes - 1, and the names of the classes.
+
+    Raises DataError for a context that is not one class a row.
+    """
     given = data.context
     assert given is not None
     column = given.space.column(0)
