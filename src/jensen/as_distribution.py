@@ -92,7 +92,8 @@ class FittedDistribution(Distribution):
         z, log_det = codec.encode(rows)
         c = self._encoded(lead)
         found = one_a_row(model.log_prob(on_device(z, device, dtype), c), len(rows))
-        return (found.to(value.device) + log_det).reshape(lead)
+        found = (found.to(value.device) + log_det).reshape(lead)
+        return found.to(value.dtype) if value.is_floating_point() else found
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Rows (*sample_shape, *batch_shape, *event_shape), on the CPU. Raises Cannot for a model that does not sample."""

@@ -65,6 +65,7 @@ def test_log_prob_is_the_score_in_the_user_s_units() -> None:
     shaped = law.log_prob(torch.from_numpy(x).reshape(5, 10, 2))
     torch.testing.assert_close(shaped, found.reshape(5, 10), rtol=0, atol=1e-5)
     assert law.log_prob(torch.from_numpy(x[0])).shape == ()
+    assert law.log_prob(torch.from_numpy(x).float()).dtype == torch.float32
 
 
 def test_a_density_integrates_to_one_in_the_user_s_units() -> None:
