@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jensen._version import __version__
 
 if TYPE_CHECKING:
-    from jensen import adapt, functional, metrics
+    from jensen import adapt, functional, metrics, sklearn
     from jensen.auditing import audit
     from jensen.bracketing import Tightness, tightness
     from jensen.comparison import Comparison, compare
@@ -119,12 +119,13 @@ __all__ = [
     "probe",
     "receptive_field",
     "rows",
+    "sklearn",
     "tightness",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("adapt", "functional", "metrics"):
+    if name in ("adapt", "functional", "metrics", "sklearn"):
         return import_module(f"jensen.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'jensen' has no attribute {name!r}")

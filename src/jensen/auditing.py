@@ -22,6 +22,8 @@ from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
 from jensen.errors import UsageError, nearest
 from jensen.model import Model
+from jensen.probing.verdict import NAME as LABELS
+from jensen.probing.verdict import views_verdict
 from jensen.space import Space
 
 ROWS = 256
@@ -53,6 +55,8 @@ def audit(
     Everything runs in eval mode; the modes of all submodules, buffers and torch's random state are as before afterwards.
     A check that does not apply, or that itself breaks, gives a verdict of None that says so. A conditional model is
     looked at under one context, the first of the rows' own or else the first class and the mean, as its evidence says.
+    For a fitted encoder and Rows with one class a row as their context, `views_keep_labels` says what its views do to
+    the labels of raw rows' nearest neighbours.
     Raises UsageError for unknown names and a bare module without a shape.
 
     >>> from torch import nn
@@ -61,6 +65,7 @@ def audit(
     [False]
     """
     names = _chosen(checks)
+    labels = views_verdict(fitted_or_module, rows, seed) if checks is None or LABELS in checks else None
     if adapt is not None:
         fitted_or_module = _viewed(adapt, fitted_or_module, rows, input_shape)
     module, x, space = subject_of(fitted_or_module, rows, space, input_shape, channel_order)
@@ -68,7 +73,10 @@ def audit(
     for name in names:
         with no_trace(module, seed):
             verdicts.append(_one(name, module, x, space, seed))
-    return [_said(verdict, fixed_at(module)) for verdict in verdicts]
+    return [
+        *(_said(verdict, fixed_at(module)) for verdict in verdicts),
+        *([] if labels is None else [labels]),
+    ]
 
 
 def _viewed(library: str, given: Any, rows: Any, input_shape: Sequence[int] | None) -> Peer:
@@ -102,7 +110,7 @@ def _said(verdict: Verdict, given: str) -> Verdict:
 def _chosen(checks: Sequence[str] | None) -> list[str]:
     if isinstance(checks, str):
         checks = [checks]
-    unknown = [name for name in checks or [] if name not in check_names()]
+    unknown = [name for name in checks or [] if name not in (*check_names(), LABELS)]
     if unknown:
         raise UsageError("unknown check", f"got {unknown[0]!r}", nearest(unknown[0], check_names()))
     return [name for name in check_names() if checks is None or name in checks]

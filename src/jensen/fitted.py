@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jensen.as_distribution import FittedDistribution, as_distribution
 from jensen.autoregressive import Autoregressive
 from jensen.card import card_text
 from jensen.checkpoint import FILE as CHECKPOINT
@@ -26,6 +27,7 @@ from jensen.data.frames import as_frame
 from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
 from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name, model_class
+from jensen.objective import Objective
 from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, on_device, place
 from jensen.space import Space
@@ -42,8 +44,11 @@ class Fitted:
 
     `model` and `codec` do the work; `history` has a line a look at the training; `record` says where all of it came
     from (data hash, seed, settings, versions). `context_codec` encodes what a conditional model is conditioned on; it is
-    None where the model was fitted to rows without a context.
+    None where the model was fitted to rows without a context. `objective` is what the fit was told to do, in the process
+    that fitted; None once it was loaded, when the record alone says it in words.
     """
+
+    objective: Objective | None = None
 
     def __init__(
         self,
@@ -273,6 +278,16 @@ class Fitted:
                 h = self.model.embed(on_device(z, device, dtype), self._encoded(given, part))
                 parts.append(one_vector_a_row(h, len(z)).cpu().numpy())
         return np.concatenate(parts)
+
+    def distribution(
+        self, context: Any = None, *, batch: int | None = None, dtype: torch.dtype = torch.float32
+    ) -> FittedDistribution:
+        """This model as a `torch.distributions.Distribution` over rows (*shape) in the user's own units.
+
+        `context`: of a conditional model, one, or with `batch` so many, which then is the batch_shape. `dtype`: of real
+        samples. Raises Cannot for a model without exact log_prob, UsageError for a missing context.
+        """
+        return as_distribution(self, context, batch, dtype)
 
     def to(self, device: str) -> Fitted:
         """Move the model to a device, in place."""

@@ -8,10 +8,10 @@ import os
 import platform
 import warnings
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -231,7 +231,11 @@ class _Task:
                 "numpy": np.__version__,
             },
         }
-        return Fitted(self.model, self.source.codec, history, record, self.source.given)
+        fitted = Fitted(self.model, self.source.codec, history, record, self.source.given)
+        # a fresh copy: one that has played holds what it trained with
+        told: Any = self.objective
+        fitted.objective = cast(Any, replace)(told) if is_dataclass(told) else told
+        return fitted
 
 
 def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:

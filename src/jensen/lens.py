@@ -16,19 +16,23 @@ from numpy.typing import NDArray
 from jensen.codec import as_tensor
 from jensen.data import Rows
 from jensen.entry import Stage
-from jensen.errors import Cannot, JensenWarning, UsageError
+from jensen.errors import Cannot, JensenError, JensenWarning, UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import fit
 from jensen.lineup import strangers
 from jensen.model import Can
-from jensen.objectives import parse_objective
 from jensen.plan import Plan
 from jensen.probing import digest
+from jensen.probing.trained import trained_views
 from jensen.scoring import some_rows
 from jensen.views import Views
 
-STEPS = 300
-"""A lens that a comparison trains takes at most this many steps, and at most a third of the seconds of a model."""
+STEPS, SHARE = 300, 3
+"""A lens that a comparison trains takes at most so many steps, and at most a third of the seconds of a model; one that
+nobody asked for takes at most a third of the steps as well."""
+
+LEAST_STEPS, LEAST_ROWS = 50, 500
+"""With fewer steps or training rows a lens knows little, and a comparison trains none unless it is told to."""
 
 
 class Lens:
@@ -64,13 +68,9 @@ class Lens:
     def views(self, rows: NDArray[Any], count: int, seed: int) -> NDArray[Any] | None:
         """Images (n, 1 + count, *shape): each of `rows` and after it `count` views, moved to values of the space.
 
-        None where the lens was trained without views, or on some that its record cannot bring back.
+        None where the lens was trained without views, or, loaded, on callables that its record only names.
         """
-        try:
-            choice = getattr(parse_objective(self.objective), "views", None)
-        except UsageError:
-            return None
-        space = self.fitted.codec.model_space
+        choice, space = trained_views(self.fitted), self.fitted.codec.model_space
         if choice is None or not space.is_image:
             return None
         generator = torch.Generator().manual_seed(seed)
@@ -92,18 +92,12 @@ def lens_for(
     Raises UsageError for what is neither, SpaceError for an encoder of other rows, Cannot for one that is no lens.
     """
     if choice == "train":
-        follow = None if tell is None else partial(tell, "lens", "fit")
-        seconds = None if plan.seconds is None else plan.seconds / 3
-        own = Plan(steps=min(STEPS, plan.steps or STEPS), seconds=seconds, patience=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", JensenWarning)  # the notes of the lens say the same
-            alone = replace(data, context=None)
-            choice = fit("encoder", alone, plan=own, seed=seed, device=device, watch=follow)
+        choice = _trained(data, _share(plan, min(STEPS, plan.steps or STEPS)), seed, device, tell)
     if not isinstance(choice, Fitted):
         raise UsageError(
-            "a lens is a fitted encoder, or 'train'",
+            "a lens is a fitted encoder, 'train' or 'auto'",
             f"got {choice!r:.60}",
-            "pass jensen.load('runs/eye'), lens='train', or None for no lens",
+            "pass jensen.load('runs/eye'), 'train', 'auto', or None for no lens",
         )
     found = Lens(choice)
     if not np.isfinite(found.embed(some_rows(data.test, 2, 0))).all():
@@ -112,6 +106,36 @@ def lens_for(
         )
     found.notes += strangers({"the lens": choice}, data)
     return found
+
+
+def lens_unasked(
+    data: Rows, plan: Plan, seed: int, device: str = "auto", tell: Stage | None = None
+) -> tuple[Lens | None, str]:
+    """The lens of a comparison that was told nothing of one, and why there is none where one was tried in vain.
+
+    Images that have views of their own get one, where there are rows and budget enough for it to be worth having.
+    """
+    steps = min(STEPS, (plan.steps or SHARE * STEPS) // SHARE)
+    suits = data.space.is_image and data.space.kind != "categorical"
+    if not suits or steps < LEAST_STEPS or len(data.train) < LEAST_ROWS:
+        return None, ""
+    try:
+        return Lens(_trained(data, _share(plan, steps), seed, device, tell)), ""
+    except JensenError as error:
+        return None, f"no lens: its training failed ({error})"
+
+
+def _share(plan: Plan, steps: int) -> Plan:
+    seconds = None if plan.seconds is None else plan.seconds / SHARE
+    return Plan(steps=steps, seconds=seconds, patience=0)
+
+
+def _trained(data: Rows, plan: Plan, seed: int, device: str, tell: Stage | None) -> Fitted:
+    follow = None if tell is None else partial(tell, "lens", "fit")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", JensenWarning)  # the notes of the lens say the same
+        alone = replace(data, context=None)
+        return fit("encoder", alone, plan=plan, seed=seed, device=device, watch=follow)
 
 
 def _hash(fitted: Fitted) -> str:

@@ -94,6 +94,7 @@ class Gallery:
             "hash": self.lens.hash,
             "objective": self.lens.objective,
             "blind": self.lens.blind,
+            "drawn": self.views is not None,
             "notes": self.lens.notes,
             "n": self.n,
             "spaces": list(self.spaces),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from jensen.errors import Cannot, Incomparable, JensenError, UsageError
 from jensen.functional.intervals import certificate_margin, mean_interval, normal_quantile
+from jensen.notebook import number_html
 
 Unit = Literal["nats", "bits/dim", "seconds", "rows/s", ""]
 Measure = Literal["mass", "density", "mixed"]
@@ -128,6 +129,15 @@ class Quantity:
         if self.unit == "bits/dim" and "binarisation" in self.how:
             text += f" (binarisation: {self.how['binarisation']})"
         return text
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the number with its sign and interval; its origin on hover."""
+        ends = "" if self.interval is None else f"[{self.interval[0]:.3f}, {self.interval[1]:.3f}]"
+        plain = (str, int, float, bool)
+        said = {name: one for name, one in self.how.items() if isinstance(one, plain)}
+        if self.interval is not None:
+            said = {"level": f"{self.level:g}", **said}
+        return number_html(self.kind.sign, f"{self.value:.3f}", self.unit, ends, said)
 
     def bits_per_dim(self, dims: int) -> Quantity:
         """The cost -nats / (dims ln 2): a lower bound on the log-likelihood is an upper bound on the bits."""

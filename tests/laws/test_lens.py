@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -13,12 +14,13 @@ import torch
 
 import jensen
 from jensen.data import Rows
-from jensen.errors import Cannot, Incomparable, SpaceError, UsageError
+from jensen.errors import Cannot, Diverged, Incomparable, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.functional.frechet import frechet
-from jensen.lens import Lens, lens_for
+from jensen.lens import Lens, lens_for, lens_unasked
 from jensen.lensing import CONTROL, REAL, gaussian_rows
 from jensen.metrics.frechet import frechet_multiple
+from jensen.objectives.contrastive import Contrastive
 from jensen.plan import Plan
 from jensen.report import read_record
 from jensen.space import Column, Space
@@ -172,6 +174,61 @@ def test_a_lens_is_trained_on_request_within_a_share_of_the_budget() -> None:
     lens = result.seen.lens
     assert lens.fitted.record["run"]["steps"] == 20 and "Corruption" in lens.blind
     assert lens.fitted.record["data"]["hash"] == result.data.hash and not result.seen.sights[0].why_not
+
+
+def test_images_get_a_lens_within_a_third_of_the_budget_unless_told_otherwise() -> None:
+    seen = jensen.compare(["independent"], "digits", steps=150).seen
+    assert seen is not None and seen.lens.fitted.record["run"]["steps"] == 50
+    assert "rotate=10" in seen.lens.blind and seen.number("independent").value > 1
+    assert jensen.compare(["independent"], "digits", steps=150, lens=None).seen is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "plan"),
+    [
+        (lambda: jensen.rows("wine"), Plan()),  # a table
+        (digits, Plan(steps=149)),  # 49 steps teach nothing
+        (lambda: jensen.rows(np.asarray(digits().test[:])), Plan()),  # 318 training rows
+        (lambda: jensen.rows(np.asarray(digits().train[:]), space=Space.categorical((1, 8, 8), 17)), Plan()),
+    ],
+)
+def test_no_lens_is_trained_unasked_where_it_would_know_little(
+    rows: Callable[[], Rows], plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jensen.lens.fit", lambda *_, **__: pytest.fail("a lens was trained"))
+    assert lens_unasked(rows(), plan, 0) == (None, "")
+
+
+def test_a_lens_nobody_asked_for_does_not_stop_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(*_: object, **__: object) -> Fitted:
+        raise Diverged("training diverged", "step 3", "lower the rate")
+
+    monkeypatch.setattr("jensen.lens.fit", break_off)
+    result = jensen.compare(["independent"], "digits")
+    assert result.seen is None and result.entries[0].scores is not None
+    assert any("no lens" in note and "step 3" in note for note in result.to_dict()["data"]["notes"])
+
+
+def faded(x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    return x * torch.rand(len(x), 1, 1, 1, generator=generator)
+
+
+def test_views_of_ones_own_are_drawn_where_they_were_passed_and_missed_once_they_are_lost(
+    tmp_path: Path,
+) -> None:
+    plan, rows = Plan(steps=20, checks=1), np.asarray(digits().test[:3])
+    told = Contrastive(views=faded)
+    fitted = jensen.fit("encoder", jensen.rows("digits"), objective=told, plan=plan, out=tmp_path / "eye")
+    views = Lens(fitted).views(rows, 2, 0)
+    assert views is not None and np.array_equal(views[:, 0], rows)
+    # fading keeps the order of the levels: no pixel grows, and black stays black
+    assert (views[:, 1:] <= rows[:, None]).all() and views[:, 1:].sum() < 0.8 * 2 * rows.sum()
+    again = jensen.load(tmp_path / "eye")
+    assert Lens(again).views(rows, 2, 0) is None and Lens(again).blind == "faded"
+    for one, drawn in ((fitted, True), (again, False)):
+        result = jensen.compare(["independent"], "digits", lens=one)
+        page = result.to_html(tmp_path / f"{drawn}.html").read_text()
+        assert ("taught to take for the same" in page) is drawn and ("names alone" in page) is not drawn
 
 
 def test_models_given_a_context_are_judged_on_the_mixture_of_the_held_out_rows() -> None:

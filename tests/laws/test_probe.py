@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from jensen.errors import Cannot, DataError, SpaceError, UsageError
 from jensen.fitted import Fitted
 from jensen.functional.intervals import share_interval
 from jensen.functional.votes import nearest_by_angle, vote
+from jensen.objectives.contrastive import Contrastive
 from jensen.probing.features import untrained
 from jensen.probing.linear import linear_probe
 from jensen.space import Space
@@ -240,3 +242,41 @@ def test_a_view_that_changes_the_label_costs_accuracy_and_one_that_does_not_cost
     values = [found[name].value for name in found]
     assert next(iter(found)) == "as they are" and list(found)[-1] == "all views"
     assert values == [1.0, 0.0, 1.0, 0.0]
+
+
+def fade(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    return x * torch.rand(len(x), 1, 1, 1, generator=generator)
+
+
+@few_steps
+def test_the_views_looked_at_are_those_of_the_encoder_s_training(tmp_path: Path) -> None:
+    rows = jensen.rows("digits", context="label")
+    plan, told = jensen.Plan(steps=3, checks=1), Contrastive(views=(fade, Affine(flip=1.0)))
+    alone = replace(rows, context=None)
+    fitted = jensen.fit(
+        "encoder", alone, objective=told, plan=plan, width=4, features=8, out=tmp_path / "run"
+    )
+    names = ["as they are", "fade", "Affine(flip=1.0)", "all views"]
+    found = jensen.probe(fitted, rows, shares=[1.0]).views
+    assert list(found) == names
+    # a fade keeps the angle that neighbours are found by; a mirrored digit is another
+    assert found["fade"].value == found["as they are"].value > 0.95 and found["Affine(flip=1.0)"].value < 0.6
+    # a run on disk has their names alone: what suits the rows stands in
+    lost = jensen.probe(jensen.load(tmp_path / "run"), rows, shares=[1.0]).views
+    assert any("rotate=10" in name for name in lost)
+
+
+@few_steps
+@pytest.mark.parametrize("flip, holds", [(0.0, True), (1.0, None)])
+def test_an_audit_says_what_views_do_to_the_labels_of_neighbours(flip: float, holds: bool | None) -> None:
+    rows = jensen.rows("digits", context="label")
+    told = Contrastive(views=(Jitter(0.2, 0.2), Affine(rotate=5, flip=flip)))
+    alone, plan = replace(rows, context=None), jensen.Plan(steps=3, checks=1)
+    fitted = jensen.fit("encoder", alone, objective=told, plan=plan, width=4, features=8)
+    found = jensen.audit(fitted, rows)[-1]
+    assert found.name == "views_keep_labels" and found.holds is holds
+    assert "as they are 0.98" in found.evidence and ("weaken" in found.evidence) is (holds is None)
+    assert jensen.audit(fitted, rows, checks=["views_keep_labels"]) == [found]
+    assert all(one.name != "views_keep_labels" for one in jensen.audit(fitted, alone))
+    numbers = jensen.rows("digits", context=np.random.default_rng(0).normal(size=1797))
+    assert "one class a row" in jensen.audit(fitted, numbers, checks=["views_keep_labels"])[0].evidence

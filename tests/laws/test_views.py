@@ -54,6 +54,13 @@ def test_views_keep_the_shape_and_the_range_repeat_by_seed_and_differ_without(wh
         assert -0.5 * top <= float(first.min()) and float(first.max()) <= 2 * top
 
 
+def test_views_keep_their_digits_where_the_network_runs_in_bfloat16() -> None:
+    x, views = rows_of(SPACES["colour"]), Views(SPACES["colour"])
+    plain = views(x, seeded(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(views(x, seeded(1)), plain)
+
+
 @pytest.mark.parametrize("part", [Affine(), Jitter(0, 0, 0, 0), Blur(0.0), Jitter(chance=0)])
 def test_a_view_without_strength_leaves_images_as_they_are(part: object) -> None:
     x = torch.rand(4, 3, 7, 9, generator=seeded(0))

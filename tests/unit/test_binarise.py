@@ -367,7 +367,7 @@ def test_a_comparison_names_the_binarisation_and_refuses_two_for_grey_rows() -> 
 
 
 def test_a_comparison_of_rows_that_are_not_binarised_says_nothing() -> None:
-    assert "binarised" not in jensen.compare(["independent"], "digits").table()
+    assert "binarised" not in jensen.compare(["independent"], "digits", lens=None).table()
 
 
 def test_rows_on_disk_can_be_scored_by_part(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_new_rows_are_all_scored(runs: Path) -> None:
 
 
 def test_compare_prints_the_table_the_orders_and_the_report(runs: Path) -> None:
-    words = ("compare", "digits", "--models", "independent", "--runs", runs / "made")
+    words = ("compare", "digits", "--models", "independent", "--runs", runs / "made", "--lens", "none")
     result = jensen(*words)
     assert result.exit_code == 0
     assert re.search(r"^independent +\S*= -10\d", result.stdout, re.MULTILINE)

@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
-    [{"_version", "errors", "quantity"}],
+    [{"_version", "errors", "quantity", "notebook"}],
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [
@@ -42,12 +42,12 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"}
-        | {"freshness", "refining"},
+        | {"freshness", "refining", "as_distribution"},
         {"diverging", "discrepancy", "shifts"},
     ],
     [
         {"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}
-        | {"lens", "lensing"}
+        | {"lens", "lensing", "sklearn"}
     ],
     [{"report", "cli", "__main__"}],
 ]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jensen.notebook import verdict_html
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -23,6 +25,10 @@ class Verdict:
     holds: bool | None
     evidence: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: one line."""
+        return verdict_html(self.name, self.holds, self.evidence, bool(self.details.get("applies", True)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; a number that is not finite becomes None."""

@@ -50,9 +50,10 @@ EXAMPLES = (
 @click.option(
     "--lens",
     metavar="RUN",
-    default="none",
+    default="auto",
     show_default=True,
-    help="Judge samples in the features of an encoder: the run of one, train to fit one to the rows, or none.",
+    help="Judge samples in the features of an encoder: the run of one, train to fit one to the rows, none, or auto, which "
+    "fits one to images within a third of the budget.",
 )
 @options.steps
 @options.seconds
@@ -118,7 +119,7 @@ def compare(
 
     plan = options.make_plan(steps, seconds, options.split_settings(settings, [])[0])
     chosen = _chosen(options.parse_names(models), runs, samples)
-    eye = None if lens == "none" else lens if lens == "train" else jensen.load(lens)
+    eye = None if lens == "none" else lens if lens in ("train", "auto") else jensen.load(lens)
     data = options.read_rows(rows, kinds, drop, binarise, context, gaps)
     chosen = chosen and {
         t: one if not isinstance(one, Path) else _drawn(t, one, data, drop) for t, one in chosen.items()

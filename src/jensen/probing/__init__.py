@@ -21,6 +21,7 @@ from jensen.model import Can
 from jensen.probing.features import feature_sets
 from jensen.probing.labels import labels_kept
 from jensen.probing.linear import linear_probe
+from jensen.probing.trained import trained_views
 from jensen.quantity import Kind, Quantity
 
 SHARES = (1.0, 0.1, 0.01)
@@ -103,7 +104,7 @@ def probe(
     *,
     label: Any = None,
     shares: Sequence[float] = SHARES,
-    views: Any = "auto",
+    views: Any = None,
     seed: int = 0,
 ) -> Probe:
     """Accuracies of linear and nearest-neighbour classifiers on features of `rows`, the encoder's and three baselines'.
@@ -112,7 +113,8 @@ def probe(
     column, "label" of an example, an array, a file. Classifiers see the training part, the penalty is chosen on the
     validation part, accuracies are of the test part. The encoder is in eval mode and gets no gradient, and its weights
     and buffers are compared before and after. `shares`: of the training labels; every class keeps one. `views`: those
-    whose effect on labels is looked at, as the contrastive objective takes them. The `seed` draws labels, views and the
+    whose effect on labels is looked at, as the contrastive objective takes them; None for those that the encoder was
+    trained on, or, where they are not known, what suits the rows. The `seed` draws labels, views and the
     untrained weights.
 
     Raises Cannot for a model that does not embed or is told a context, DataError for labels that are not classes or not one a row,
@@ -135,7 +137,7 @@ def probe(
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UsageError("shares of labels lie above 0 and up to 1", f"got {list(shares)}", "1.0 takes all")
     data = _labelled(fitted, rows, label, seed)
-    labels, names = _classes(data)
+    labels, names = labelled_parts(data)
     before = digest(fitted)
     sets = feature_sets(fitted, (data.train, data.valid, data.test), seed)
     if digest(fitted) != before:
@@ -160,6 +162,8 @@ def probe(
         "seed": seed,
         "seen": _seen(fitted, data),
     }
+    if views is None:
+        views = trained_views(fitted) or "auto"
     kept = labels_kept(fitted, (data.train, data.test), (labels[0], labels[2]), views, seed)
     return Probe(lines, kept, facts, before)
 
@@ -196,8 +200,11 @@ def _labelled(fitted: Fitted, rows: Any, label: Any, seed: int) -> Rows:
     return read_rows(rows, space=fitted.space, context=label, seed=known.get("split_seed", seed))
 
 
-def _classes(data: Rows) -> tuple[tuple[NDArray[np.int64], ...], list[str]]:
-    """The labels of the three parts as 0 .. classes - 1, and the names of the classes."""
+def labelled_parts(data: Rows) -> tuple[tuple[NDArray[np.int64], ...], list[str]]:
+    """The labels of the three parts as 0 .. classes - 1, and the names of the classes.
+
+    Raises DataError for a context that is not one class a row.
+    """
     given = data.context
     assert given is not None
     column = given.space.column(0)

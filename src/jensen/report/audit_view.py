@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from jensen.errors import Cannot
 from jensen.functional.site_links import SiteLinks, place_name
+from jensen.notebook import VERDICTS
 from jensen.report.maps import LEGEND, cell_legend, heat_map, state_map
 from jensen.report.plot_blind import plot_blind
 from jensen.report.stacks import four_stacks
-from jensen.report.words import VERDICTS
 
 MOST = 3  # channels drawn
 REFERENCE = ((28, 28), (14, 14))  # the map of claim A3, where the module's own is no image

@@ -28,6 +28,7 @@ def lens_view(record: Record, pictures: Pictures, places: Mapping[str, int]) -> 
         "said": reading(lens),
         "name": lens["name"],
         "views": draw_views(pictures),
+        "lost": pictures.space.is_image and bool(lens["blind"]) and not lens.get("drawn", True),
         "maps": _maps(lens, places),
         "share": f"{100 * lens['map']['share']:.0f}",
         "tables": [

@@ -7,13 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PRETTY = {"=": "=", ">=": "≥", "<=": "≤", "~": "~"}
-MEANING = {
-    "=": "exact",
-    ">=": "at least: a lower bound, the truth is this or higher",
-    "<=": "at most: an upper bound, the truth is this or lower",
-    "~": "an estimate, neither exact nor a bound",
-}
+from jensen.notebook import PRETTY
+
 NOT_FINITE = "not finite"
 
 

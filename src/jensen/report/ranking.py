@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jensen.report.numbers import MEANING, Shown, plain, show
+from jensen.notebook import MEANING
+from jensen.report.numbers import Shown, plain, show
 
 Record = Mapping[str, Any]
 

@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jensen.notebook import PRETTY, VERDICTS
 from jensen.report.fields import draw_fields
 from jensen.report.lens_page import lens_view
-from jensen.report.numbers import PRETTY, plain, show
+from jensen.report.numbers import plain, show
 from jensen.report.pictures import Pictures
 from jensen.report.plot_scores import drawn_scores, plot_scores
 from jensen.report.plot_training import plot_training
 from jensen.report.ranking import binarised, legend, level, ranked
 from jensen.report.samples import draw_samples
 from jensen.report.svg import SERIES
-from jensen.report.words import VERDICTS, listing, split_orders, summary, sure, undecided_reason
+from jensen.report.words import listing, split_orders, summary, sure, undecided_reason
 
 Record = Mapping[str, Any]
 

@@ -8,8 +8,6 @@ from typing import Any
 from jensen.report.numbers import Shown, show
 
 Record = Mapping[str, Any]
-VERDICTS = {True: ("holds", "✓"), False: ("fails", "✗"), None: ("not proven", "?")}
-"""The word and the mark of a check's answer."""
 
 
 def listing(names: Sequence[str], last: str = "and") -> str:

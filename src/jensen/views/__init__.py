@@ -64,7 +64,8 @@ class Views:
         if not self.space.is_image:
             return self._applied(x, generator)
         x = x if x.is_floating_point() else x.float()
-        return self._applied((x - self.low) / self.span, generator) * self.span + self.low
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 has fewer values than an 8-bit image
+            return self._applied((x - self.low) / self.span, generator) * self.span + self.low
 
     def _applied(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         for part in self.parts:
