@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.critics.platt import log_losses
+from jensen.data.times import date_text
 from jensen.functional.intervals import half_sum_interval
 from jensen.quantity import Kind, Quantity
 from jensen.space import Column, Space
@@ -211,12 +212,13 @@ def _change(a: Array, b: Array, column: Column) -> str:
         label = column.labels[code] if column.labels else str(code)
         text = f"{label!r} {shares[0][code]:.1%} -> {shares[1][code]:.1%}"
     else:
-        text = " -> ".join(_quartiles(x[~np.isnan(x)]) for x in (a, b))
+        shown = date_text if column.time else "{:.4g}".format
+        text = " -> ".join(_quartiles(x[~np.isnan(x)], shown) for x in (a, b))
     return "; ".join(part for part in (text, missing) if part)
 
 
-def _quartiles(x: Array) -> str:
+def _quartiles(x: Array, shown: Callable[[float], str]) -> str:
     if len(x) == 0:
         return "none"
-    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75])
-    return f"{middle:.4g} ({low:.4g} to {high:.4g})"
+    low, middle, high = (shown(float(value)) for value in np.quantile(x, [0.25, 0.5, 0.75]))
+    return f"{middle} ({low} to {high})"

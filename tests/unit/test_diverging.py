@@ -292,3 +292,17 @@ def test_the_command_s_errors_name_its_options(months: Path) -> None:
     table(300, 1).drop(columns="x").to_csv("c.csv", index=False)
     done = run("a.csv", "c.csv")
     assert done.exit_code == 2 and "--drop x" in done.output and "--columns" in done.output
+
+
+def test_dates_are_compared_as_times_and_told_as_dates() -> None:
+    when = pd.Timestamp("2020-01-01") + pd.to_timedelta(
+        np.random.default_rng(0).integers(0, 300, 400), unit="D"
+    )
+    a = pd.DataFrame({"when": when, "x": np.random.default_rng(1).normal(size=400)})
+    b = a.assign(when=a["when"] + pd.Timedelta(days=150), x=a["x"].to_numpy()[::-1])
+    found = jensen.divergence(a, b)
+    assert found.p_value < 0.01
+    (shift,) = [column for column in found.columns if column.name == "when"]
+    assert shift.change.startswith("2020-") and "->" in shift.change
+    with pytest.raises(jensen.DataError, match="'when' is of another kind"):
+        jensen.divergence(a, b.assign(when=1.0))

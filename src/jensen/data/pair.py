@@ -15,6 +15,7 @@ from jensen.data.examples import EXAMPLES, load_example
 from jensen.data.load import open_source
 from jensen.data.rows import MEMORY, Rows
 from jensen.data.tables import Table
+from jensen.data.times import is_time, time_numbers
 from jensen.errors import DataError, nearest
 from jensen.space import Column, Space
 
@@ -194,8 +195,14 @@ def _space(sheets: Sequence[Sheet], names: Sequence[str]) -> Space:
 def _column(sheets: Sequence[Sheet], name: str) -> Column:
     """Numbers, or categories with the labels of both sides. Raises DataError where one side has texts, the other numbers."""
     sorts = [_sort(sheet, name) for sheet in sheets]
+    if set(sorts) == {"times", "numbers"}:
+        raise DataError(
+            f"column {name!r} is of another kind on each side",
+            f"got dates in {sheets[sorts.index('times')].title}, numbers in {sheets[sorts.index('numbers')].title}",
+            f"write it alike on both sides, or pass drop={name!r}",
+        )
     if "texts" not in sorts:
-        return Column("real", name=name)
+        return Column("real", name=name, time="seconds" if "times" in sorts else "")
     if set(sorts) - {"texts", "empty"}:
         texts, numbers = sheets[sorts.index("texts")], sheets[1 - sorts.index("texts")]
         sample = next(value for value in _cells(texts, name) if value is not None)
@@ -218,7 +225,7 @@ def _column(sheets: Sequence[Sheet], name: str) -> Column:
 
 
 def _sort(sheet: Sheet, name: str) -> str:
-    """numbers, texts or empty. An array holds numbers."""
+    """numbers, texts, times or empty. An array holds numbers."""
     import pyarrow as pa
 
     if sheet.table is None:
@@ -226,7 +233,8 @@ def _sort(sheet: Sheet, name: str) -> str:
     kind = _type(sheet, name)
     if pa.types.is_null(kind):
         return "empty"
-    return "texts" if sort_of(name, kind) == "texts" else "numbers"
+    sort = sort_of(name, kind)
+    return sort if sort in ("texts", "times") else "numbers"
 
 
 def _type(sheet: Sheet, name: str) -> Any:
@@ -287,8 +295,23 @@ def _numbers_of(sheet: Sheet, space: Space, names: Sequence[str]) -> Array:
     return flat[:, [sheet.names.index(name) for name in names]].astype(np.float64)
 
 
+def _seconds(sheet: Sheet, name: str) -> Array:
+    """A column of dates or times (n,) in seconds since 1970. Raises DataError where it holds anything else."""
+    import pyarrow as pa
+
+    assert sheet.table is not None
+    kind = _type(sheet, name)
+    if pa.types.is_null(kind):
+        return np.full(len(sheet), np.nan)
+    if not is_time(kind):
+        raise DataError(f"column {name!r} must hold dates", f"got {kind} in {sheet.title}", "write it alike")
+    return np.concatenate([time_numbers(batch.column(name)) for batch in sheet.table.batches([name])])
+
+
 def _coded(sheet: Sheet, name: str, column: Column) -> Array:
-    """One column (n,): codes of known labels, -1 for others; numbers; nan where empty."""
+    """One column (n,): codes of known labels, -1 for others; numbers, seconds of times; nan where empty."""
+    if column.time:
+        return _seconds(sheet, name)
     cells = _cells(sheet, name)
     if column.labels is not None:
         codes: Mapping[Any, float] = {label: float(code) for code, label in enumerate(column.labels)}

@@ -63,3 +63,13 @@ def time_column(numbers: NDArray[np.float64], unit: str) -> Any:
     if bool((micro % 1_000_000 == 0).all()):
         return pa.array(micro // 1_000_000, pa.int64(), mask=gaps).cast(pa.timestamp("s"))
     return pa.array(micro, pa.int64(), mask=gaps).cast(pa.timestamp("us"))
+
+
+def date_text(seconds: float) -> str:
+    """Seconds since 1970-01-01 as a date, with the time of day where there is one.
+
+    >>> date_text(0), date_text(90_000)
+    ('1970-01-01', '1970-01-02 01:00')
+    """
+    text = str(np.datetime64(round(seconds), "s")).replace("T", " ")
+    return text.removesuffix(":00").removesuffix(" 00:00")
