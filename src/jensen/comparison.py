@@ -86,7 +86,8 @@ class Comparison:
 
         samples = {entry.name: entry.samples for entry in self.entries if entry.samples is not None}
         views = None if self.seen is None else self.seen.views
-        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples, views)
+        insights = {entry.name: entry.insight for entry in self.entries if entry.insight is not None}
+        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples, views, insights)
         return write_report(self.to_dict(), pictures, Path(path), overwrite=overwrite)
 
     def to_dict(self) -> dict[str, Any]:

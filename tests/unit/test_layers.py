@@ -36,7 +36,7 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}
-        | {"lens", "lensing"}
+        | {"lens", "lensing", "insight", "rebuilding"}
     ],
     [{"report", "cli", "__main__"}],
 ]
