@@ -25,6 +25,7 @@ from jensen.entry import SHOWN, Entry, Stage, entry_dict, make_entry
 from jensen.errors import UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit
+from jensen.functional.counts import check_draws
 from jensen.lens import lens_for
 from jensen.lensing import Gallery, look
 from jensen.lineup import line_up, refuse_other_bits, strangers, titled
@@ -166,6 +167,7 @@ def compare(
     if not 0 < level < 1:
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
     check_seed(seed)
+    check_draws(k)
     data = read_rows(rows, context=context)
     if isinstance(models, Mapping):
         models = {t: m if isinstance(m, (str, Fitted)) else _drawn(t, m, data) for t, m in models.items()}

@@ -24,7 +24,10 @@ def spherical(a: Tensor, b: Tensor, steps: Tensor) -> Tensor:
     Points (m, d) at `steps` (m,). Draws of a standard normal law in d dimensions have lengths near sqrt(d); a line between
     two of them passes where there are hardly any (White 2016). The line where a or b is 0, or directions are alike or opposite.
 
-    >>> spherical(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0]), torch.tensor([0.5])).norm().item()
+    >>> round(
+    ...     spherical(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0]), torch.tensor([0.5])).norm().item(),
+    ...     5,
+    ... )
     2.0
     """
     t, lengths = steps.unsqueeze(1), torch.stack([a.norm(), b.norm()])
