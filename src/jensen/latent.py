@@ -253,7 +253,9 @@ def latent_sizes(latents: int | Sequence[int]) -> tuple[int, ...]:
     ((20,), (100, 50))
     """
     sizes = tuple(latents) if isinstance(latents, (Sequence, np.ndarray)) else (latents,)
-    if not sizes or any(isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in sizes):
+    if not sizes or any(
+        isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in sizes
+    ):
         raise UsageError(
             "a layer of latents has 1 or more dimensions",
             f"got latents={latents!r}",

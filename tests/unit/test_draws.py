@@ -59,7 +59,9 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert (FITTED.score(X.numpy(), k=np.int64(3)).values == FITTED.score(X.numpy(), k=3).values).all()
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name in ("bound", "iwae", "dreg", "miwae", "ciwae", "renyi")])
+@pytest.mark.parametrize(
+    "name", [name for name in OBJECTIVES if name in ("bound", "iwae", "dreg", "miwae", "ciwae", "renyi")]
+)
 @pytest.mark.parametrize("k", ["a", "0", "1.5", "true", "null"])
 def test_objectives_refuse_them_in_their_text(name: str, k: str) -> None:
     with pytest.raises(UsageError, match="k >= 1"):
