@@ -130,6 +130,20 @@ def test_an_autoencoder_of_a_file_is_audited_by_what_it_can(door: str, words: li
     assert holds["save_load_same"] is None and False not in holds.values()
 
 
+def test_networks_too_large_to_sum_over_are_left_as_they_are() -> None:
+    large = (
+        FILE.replace("(1, 2, 3)", "(1, 4, 5)")
+        .replace("Linear(6,", "Linear(20,")
+        .replace("Linear(2, 6)", "Linear(2, 20)")
+    )
+    Path("theirs.py").write_text(large.replace("-1, 1, 2, 3", "-1, 1, 4, 5"))
+    theirs = make("theirs.py", "make", any_object=True)
+    before = [weight.clone() for weight in theirs.parameters()]
+    found = {one.name: one for one in jensen.audit(theirs, adapt="pythae")}
+    assert found["mass_sums"].holds is None and "no twin" in found["mass_sums"].evidence
+    assert all(torch.equal(one, other) for one, other in zip(before, theirs.parameters(), strict=True))
+
+
 LAW = """
 
 class Law:

@@ -32,7 +32,7 @@ PYTHAE = frozenset(
 """Models of pythae with a diagonal posterior and a standard normal prior, however they were trained."""
 
 
-class Given(LatentModel):
+class Autoencoder(LatentModel):
     """p(x, z) and q(z | x) of somebody else's networks. See `autoencoder`."""
 
     accepts: ClassVar[frozenset[str]] = frozenset({"binary", "real"})
@@ -176,7 +176,7 @@ def autoencoder(
     for network in (encoder, decoder):
         if isinstance(network, nn.Module):
             network.eval()
-    model = Given(space, latents, encoder, decoder, prior, likelihood, probabilities, scale).eval()
+    model = Autoencoder(space, latents, encoder, decoder, prior, likelihood, probabilities, scale).eval()
     still: Codec = Integers(space) if model.bits is not None else _unit(space)
     return Fitted(model, still, [], {})
 
