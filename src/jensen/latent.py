@@ -106,9 +106,11 @@ class LatentModel(Model):
         Elsewhere the second is log q(z) - log p(z) at that draw.
         """
         rows = self.encoded(x, c)
-        exact = self.posterior.kl(rows.parameters) if self.prior.standard else None
-        likelihood, log_q, log_prior = self._terms(rows, self.noise(rows, 1, generator), 1.0, None)
-        return likelihood[:, 0], log_q - log_prior if exact is None else exact
+        noise = self.noise(rows, 1, generator)
+        if self.prior.standard and (exact := self.posterior.draw_with_kl(rows.parameters, noise)) is not None:
+            return self.log_likelihood(rows.x, exact[0], rows.c)[:, 0], exact[1]
+        likelihood, log_q, log_prior = self._terms(rows, noise, 1.0, None)
+        return likelihood[:, 0], log_q - log_prior
 
     def log_prob_lower(
         self,
