@@ -16,7 +16,7 @@ def check_draws(k: Any) -> None:
     >>> check_draws(5)
     >>> check_draws(2.5)
     Traceback (most recent call last):
-    jensen.errors.UsageError: expected k >= 1 importance samples, a whole number: got k=2.5: k=64 is usual
+    jensen.errors.UsageError: expected k >= 1 importance samples, a whole number; got k=2.5: k=64 is usual
     """
     check_whole("k", k, 1, DRAWS, "k=64 is usual")
 
