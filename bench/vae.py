@@ -118,6 +118,7 @@ def training(case: Case) -> dict[str, Callable[[], object]]:
     model, looping = ours(case.net), ours(case.net)
     player = Player(objective(case.k).turns(looping)[0], Plan(rate=RATE))
     x = bits(case.batch * case.steps)
+    few = x.to(torch.uint8)  # as jensen's feed keeps them, and pythae's users keep floats
     feed = Feed(
         x.numpy(), Integers(Space.binary((1, 28, 28))), case.batch, 0, torch.device("cpu"), torch.float32
     )
@@ -133,8 +134,8 @@ def training(case: Case) -> dict[str, Callable[[], object]]:
             optimiser.step()
 
     def jensens_loop() -> None:
-        for batch in x[torch.randperm(len(x))].split(case.batch):
-            player.play(batch, None, RATE)
+        for batch in few[torch.randperm(len(few))].split(case.batch):
+            player.play(batch.long(), None, RATE)
 
     def epoch() -> None:
         with redirect_stderr(StringIO()):  # its progress bar

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.adapt import view
+from jensen.adapt import AUTOENCODERS, view
 from jensen.adapt.peer import Peer
 from jensen.checks import check_names, run
 from jensen.checks.fixed import first_context, fixed, fixed_at
@@ -21,6 +21,7 @@ from jensen.checks.subject import Bare, device_of, float_type
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
 from jensen.errors import UsageError, nearest
+from jensen.fitted import Fitted
 from jensen.model import Model
 from jensen.probing.verdict import NAME as LABELS
 from jensen.probing.verdict import views_verdict
@@ -50,7 +51,7 @@ def audit(
     `channel_order`: of a bare module, the channels of one position come one after the other (R before G before B).
     `checks`: some names only. `adapt`: `fitted_or_module` is a flow, distribution or transform of that library, "zuko",
     "nflows", "normflows", "torchflows" or "torch" (torch.distributions, and modules that return (z, log_det)), or a pair
-    of a conditional flow and the context (size,) at which to look at it.
+    of a conditional flow and the context (size,) at which to look at it; or an autoencoder of "pythae".
 
     Everything runs in eval mode; the modes of all submodules, buffers and torch's random state are as before afterwards.
     A check that does not apply, or that itself breaks, gives a verdict of None that says so. A conditional model is
@@ -79,11 +80,11 @@ def audit(
     ]
 
 
-def _viewed(library: str, given: Any, rows: Any, input_shape: Sequence[int] | None) -> Peer:
+def _viewed(library: str, given: Any, rows: Any, input_shape: Sequence[int] | None) -> Peer | Fitted:
     context = None
     if isinstance(given, tuple) and len(given) == 2:
         given, context = given[0], torch.as_tensor(given[1])
-    if input_shape is None and rows is not None:
+    if input_shape is None and rows is not None and library not in AUTOENCODERS:
         input_shape = rows.shape[1:]
     return view(library, given, context=context, input_shape=input_shape)
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from jensen.annealing import LEVELS, annealed_weights
 from jensen.context import contexts_to_sample
-from jensen.errors import Cannot, UsageError
+from jensen.errors import Cannot
 from jensen.fitted import Fitted
 from jensen.functional.bounds import iwae
+from jensen.functional.counts import check_whole
 from jensen.functional.intervals import certificate_margin, mean_interval
 from jensen.latent import POOL, LatentModel, check_draws
 from jensen.quantity import Kind, Quantity
@@ -47,6 +48,11 @@ class Tightness:
     annealed_gap: Quantity | None
     certified: Quantity
     how: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """What rows these are numbers of."""
+        return LABEL
 
     def describe(self) -> str:
         """A few lines: what is compared, and both gaps."""
@@ -101,9 +107,9 @@ def tightness(
         raise Cannot(
             "tightness is of bounds by latents", f"got {fitted.name}", "fit a model with latents, such as vae"
         )
-    check_draws(k)
-    if n < 2 or k < 2 or int(n) != n:
-        raise UsageError("tightness takes 2 or more rows and draws", f"got n={n}, k={k}", "n=100, k=64")
+    for name, value in (("n", n), ("k", k)):
+        check_whole(name, value, 2, "tightness takes 2 or more rows and draws, whole numbers", "n=100, k=64")
+    check_whole("levels", levels, 0, "annealing has a whole number of levels, 0 for none", "300 is usual")
     if width is None:
         width = float(fitted.record.get("width") or 1.0) if k >= POOL else 1.0
     check_draws(k, width)

@@ -25,6 +25,7 @@ from jensen.entry import SHOWN, Entry, Stage, entry_dict, make_entry
 from jensen.errors import UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit
+from jensen.functional.counts import check_draws
 from jensen.lens import lens_for, lens_unasked
 from jensen.lensing import Gallery, look
 from jensen.lineup import line_up, refuse_other_bits, strangers, titled
@@ -92,7 +93,8 @@ class Comparison:
 
         samples = {entry.name: entry.samples for entry in self.entries if entry.samples is not None}
         views = None if self.seen is None else self.seen.views
-        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples, views)
+        insights = {entry.name: entry.insight for entry in self.entries if entry.insight is not None}
+        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples, views, insights)
         return write_report(self.to_dict(), pictures, Path(path), overwrite=overwrite)
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,6 +174,7 @@ def compare(
     if not 0 < level < 1:
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
     check_seed(seed)
+    check_draws(k)
     data = read_rows(rows, context=context)
     if isinstance(models, Mapping):
         models = {t: m if isinstance(m, (str, Fitted)) else _drawn(t, m, data) for t, m in models.items()}

@@ -22,6 +22,7 @@ from jensen.data.gaps import read_gaps, refuse_gaps
 from jensen.data.given import context_columns, contexts_of, read_contexts
 from jensen.errors import Cannot, JensenWarning, UsageError
 from jensen.functional.ancestral import uniforms
+from jensen.functional.counts import check_whole
 from jensen.functional.importance import log_mean_exp
 from jensen.imputing import impute
 from jensen.latent import LatentModel
@@ -100,10 +101,7 @@ def complete(
 ) -> Completion:
     """Draw the missing sites of rows given the observed ones: see `Fitted.complete`."""
     for name, value in (("n", n), ("particles", particles)):
-        if value < 1 or int(value) != value:
-            raise UsageError(
-                f"{name} is a whole number from 1 on", f"got {name}={value}", "n=4 and particles=256, say"
-            )
+        check_whole(name, value, 1, f"{name} is a whole number from 1 on", "n=4 and particles=256, say")
     able = _able(model, codec)
     if context_codec is None:
         refuse_given(type(model).__name__, context)

@@ -46,7 +46,8 @@ class Diagnosis:
     posterior or prior have no closed form; kl_total: of all. The two counts disagree: a unit may be active with hardly any
     divergence. information: a lower bound in expectation on that of x and z, at most `cap` = log n (Hoffman & Johnson
     2016). aggregate: the rest of kl_total, about KL(mean posterior, prior): how far samples start from where rows are.
-    reconstruction: E log p(x | z).
+    reconstruction: E log p(x | z). spread: the variance over rows of every unit's mean. mean, sd: of every unit over the
+    draws of all rows.
     """
 
     n: int
@@ -58,6 +59,15 @@ class Diagnosis:
     cap: float
     aggregate: float
     reconstruction: float
+    spread: tuple[float, ...]
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+
+    @property
+    def by_use(self) -> list[int]:
+        """The dimensions, the most used first: by their divergence, or else by the spread of their means."""
+        used = self.kl or self.spread
+        return sorted(range(self.latents), key=lambda one: -used[one])
 
     @property
     def collapsed(self) -> bool:
@@ -78,7 +88,8 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {**asdict(self), "kl": list(self.kl), "collapsed": self.collapsed}
+        found = {key: list(one) if isinstance(one, tuple) else one for key, one in asdict(self).items()}
+        return {**found, "collapsed": self.collapsed}
 
 
 COLLAPSE = (
@@ -115,15 +126,19 @@ def diagnose(model: WithLatents, x: Tensor, c: Tensor | None = None, seed: int =
         [model.posterior(part, every[: len(part)]).double() for part in rows.parameters.split(AT_ONCE)]
     )
     mixture = each.logsumexp(0) - math.log(n)
-    centres = model.posterior.centre(rows.parameters).double()
+    spread = model.posterior.centre(rows.parameters).double().var(0, correction=0)
+    drawn = z[:, 0].double()
     return Diagnosis(
         n,
         model.latents,
-        int((centres.var(0, correction=0) > ACTIVE).sum()),
+        int((spread > ACTIVE).sum()),
         tuple(closed.mean(0).tolist()) if closed is not None and closed.shape[1] == model.latents else (),
         total,
         float((each.diagonal() - mixture).mean()),
         math.log(n),
         float((mixture - log_prior).mean()),
         float(model.log_likelihood(x, z, c).mean()),
+        tuple(spread.tolist()),
+        tuple(drawn.mean(0).tolist()),
+        tuple(drawn.std(0, correction=0).tolist()),
     )

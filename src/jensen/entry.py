@@ -18,6 +18,7 @@ from jensen.errors import Cannot, JensenError
 from jensen.fitted import Fitted
 from jensen.freshness import fresh_jsd
 from jensen.functional.site_links import LARGE, SiteLinks
+from jensen.insight import Insight, insight
 from jensen.links import site_links
 from jensen.model import Can, abilities
 from jensen.quantity import Kind, Quantity, Scores
@@ -48,6 +49,7 @@ class Entry:
     why_no_jsd: str | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     links: SiteLinks | None = None
+    insight: Insight | None = None
 
 
 def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stage) -> Entry:
@@ -70,6 +72,8 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
             rate = Quantity(count / seconds, Kind.ESTIMATE, "rows/s", how={"n": count, "batch": count})
     tell(title, "judge")
     jsd, why_no_jsd = _fresh_jsd(fitted, data, seed)
+    tell(title, "look")
+    seen = insight(fitted, data, seed)
     tell(title, "audit")
     return Entry(
         title,
@@ -82,6 +86,7 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
         why_no_jsd,
         _audit(fitted, data, seed),
         _links(fitted),
+        seen,
     )
 
 
@@ -148,6 +153,7 @@ def entry_dict(entry: Entry, level: float) -> dict[str, Any]:
         "history": fitted.history,
         "audit": [verdict.to_dict() for verdict in entry.verdicts],
         "field": None if entry.links is None else entry.links.to_dict(),
+        "latents": None if entry.insight is None else entry.insight.to_dict(),
     }
 
 

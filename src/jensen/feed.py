@@ -25,7 +25,8 @@ SHARD_BYTES = 64 << 20
 class Feed:
     """An endless stream of batches for training: rows (batch, *shape) and their contexts (batch, d), or None.
 
-    Rows that lie in memory are encoded once and stay on the device; an epoch is one shuffle, a batch a slice of it.
+    Rows that lie in memory are encoded once and stay on the device, levels in a byte each; an epoch is one shuffle, a batch
+    a slice of it.
     Rows on disk come in shards of random blocks, the next one read while the present one is used. A codec with noise
     encodes every batch afresh, and dynamic bits are drawn afresh for every batch. The last rows of an epoch that fill
     no batch wait for another epoch's shuffle. `context` (n, d) holds the encoded contexts in the order of the rows; all
@@ -58,7 +59,7 @@ class Feed:
             for i in range(max(start - first, 0), max(len(shard) // self.batch, 1)):
                 part = slice(i * self.batch, (i + 1) * self.batch)
                 x, c = shard[part], None if context is None else context[part]
-                yield self._with_noise(x, first + i) if self.random else x, c
+                yield self._with_noise(x, first + i) if self.random else _unpacked(x), c
 
     def sample(self, limit: int) -> tuple[Tensor, Tensor | None]:
         """Up to `limit` encoded rows and contexts for a model that solves itself, drawn without replacement."""
@@ -105,7 +106,7 @@ class Feed:
         raw = as_tensor(rows)
         if self.random:
             return raw.to(self.device)
-        return on_device(self.codec.encode(raw)[0], self.device, self.dtype)
+        return _packed(on_device(self.codec.encode(raw)[0], self.device, self.dtype))
 
     def _contexts(self, index: NDArray[np.intp]) -> Tensor | None:
         return None if self.context is None else self.context[torch.from_numpy(index).to(self.device)]
@@ -127,6 +128,16 @@ class Feed:
         """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state[0] >> 1))
+
+
+def _packed(z: Tensor) -> Tensor:
+    """Indices of up to 256 levels in a byte each: a shuffle of an epoch moves an eighth of the memory."""
+    small = z.dtype == torch.int64 and z.numel() > 0 and int(z.min()) >= 0 and int(z.max()) < 256
+    return z.to(torch.uint8) if small else z
+
+
+def _unpacked(z: Tensor) -> Tensor:
+    return z.long() if z.dtype == torch.uint8 else z
 
 
 def draw_bits(grey: Tensor, binarisation: Binarisation, generator: torch.Generator) -> Tensor:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import overload
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from jensen.diagnosis import COLLAPSE, diagnose
 from jensen.errors import UsageError
+from jensen.functional import counts
 from jensen.functional.normal import normals
 from jensen.functional.paths import Tap
 from jensen.functional.tally import Tally
@@ -103,9 +106,11 @@ class LatentModel(Model):
         Elsewhere the second is log q(z) - log p(z) at that draw.
         """
         rows = self.encoded(x, c)
-        exact = self.posterior.kl(rows.parameters) if self.prior.standard else None
-        likelihood, log_q, log_prior = self._terms(rows, self.noise(rows, 1, generator), 1.0, None)
-        return likelihood[:, 0], log_q - log_prior if exact is None else exact
+        noise = self.noise(rows, 1, generator)
+        if self.prior.standard and (exact := self.posterior.draw_with_kl(rows.parameters, noise)) is not None:
+            return self.log_likelihood(rows.x, exact[0], rows.c)[:, 0], exact[1]
+        likelihood, log_q, log_prior = self._terms(rows, noise, 1.0, None)
+        return likelihood[:, 0], log_q - log_prior
 
     def log_prob_lower(
         self,
@@ -249,21 +254,22 @@ def latent_sizes(latents: int | Sequence[int]) -> tuple[int, ...]:
     >>> latent_sizes(20), latent_sizes([100, 50])
     ((20,), (100, 50))
     """
-    sizes = (latents,) if isinstance(latents, int) else tuple(latents)
-    if not sizes or any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes):
+    sizes = tuple(latents) if isinstance(latents, (Sequence, np.ndarray)) else (latents,)
+    if not sizes or any(
+        isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in sizes
+    ):
         raise UsageError(
             "a layer of latents has 1 or more dimensions",
             f"got latents={latents!r}",
             "20, or [100, 50] for two layers",
         )
-    return sizes
+    return tuple(int(size) for size in sizes)
 
 
 def check_draws(k: int, width: float = 1.0) -> None:
     """Raise UsageError unless k draws can be weighed, from a proposal of such a width."""
-    if isinstance(k, bool) or k < 1 or int(k) != k:
-        raise UsageError("expected k >= 1 importance samples", f"got k={k!r}", "k=64 is usual")
-    if not 0 < width < math.inf:
+    counts.check_draws(k)
+    if not isinstance(width, Real) or not 0 < width < math.inf:
         raise UsageError(
             "a proposal's width is a number above 0", f"got {width!r}", "1 is q itself, 1.4 is often better"
         )

@@ -65,6 +65,8 @@ class Model(nn.Module):
     """Whether rows may have gaps that are unseen (nan), and the likelihood is then that of the other sites."""
     bounded_by: str = ""
     """What makes `log_prob_lower` a bound, in words: it is said beside every number that rests on it."""
+    borrowed: ClassVar[bool] = False
+    """Whether the networks are somebody else's, given as objects: such a model is used, not saved."""
     solve_rows: ClassVar[int | None] = None
     """`solve` needs no more rows than this; None: the more the better."""
 

@@ -39,6 +39,8 @@ class Adam:
         """Move `parameters`, those at the places `moved`, against gradients / scale; nothing where `bad` is 1."""
         first, second, steps = ([of[i] for i in moved] for of in (self.first, self.second, self.steps))
         torch._foreach_add_(steps, 1 - bad)
+        # the kernel writes scaled gradients back, a fifth of its time: on a CPU, where a look is free, not for nothing
+        unscaled = scale.device.type == "cpu" and float(scale) == 1
         torch._fused_adamw_(
             parameters,
             gradients,
@@ -53,7 +55,7 @@ class Adam:
             eps=1e-8,
             amsgrad=False,
             maximize=False,
-            grad_scale=scale,
+            grad_scale=None if unscaled else scale,
             found_inf=bad,
         )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jensen.codec import Codec, as_tensor
-from jensen.errors import UsageError
+from jensen.functional.counts import check_draws
 from jensen.functional.importance import log_mean_exp
 from jensen.model import Can, Model, one_a_row
 from jensen.quantity import Kind
@@ -58,8 +58,7 @@ def log_likelihood(
     during training; the bound then is that for k as well. `method`, `width`, `levels`: how the rows of a model with latents
     are weighed (`weighing.Weighing`), by default exactly where the model is exact, and as wide as `chosen_width` says.
     """
-    if k < 1:
-        raise UsageError("expected k >= 1 importance samples", f"got {k}", "k=64 is usual")
+    check_draws(k)
     generator = torch.Generator().manual_seed(seed)
     weigh = weighing_for(model, method, k, generator, width, chosen_width, levels)
     if quick or (method == "auto" and width is None and Can.LOG_PROB in model.can):

@@ -412,3 +412,19 @@ def test_a_bound_needs_a_draw(k: Any) -> None:
     for call in (model.log_prob_lower, model.log_weights):
         with pytest.raises(UsageError, match="k >= 1"):
             call(x, k=k)
+
+
+@pytest.mark.parametrize("name", ["diagonal", "full", "flow"])
+def test_a_draw_beside_its_divergence_is_the_draw_and_the_divergence(name: str) -> None:
+    from jensen.posteriors import posterior_for
+
+    posterior = posterior_for(name, 3).double()
+    parameters, noise = (
+        torch.randn(*shape, generator=seeded()).double() for shape in ((5, posterior.size), (5, 2, 3))
+    )
+    both = posterior.draw_with_kl(parameters, noise)
+    kl = posterior.kl(parameters)
+    assert (both is None) is (kl is None) is (name == "flow")
+    if both is not None and kl is not None:
+        assert torch.equal(both[0], posterior.draw(parameters, noise)[0])
+        assert torch.allclose(both[1], kl, rtol=0, atol=1e-13)

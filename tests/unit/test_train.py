@@ -24,6 +24,7 @@ from jensen.model import Can, Model
 from jensen.models.made import MADE
 from jensen.objective import Turn
 from jensen.objectives.likelihood import Likelihood
+from jensen.optimiser import Adam
 from jensen.plan import Plan
 from jensen.player import Player
 from jensen.space import Space
@@ -370,6 +371,33 @@ def test_batches_from_a_later_step_are_the_tail_of_all_batches(wrap, monkeypatch
     epoch = torch.cat(whole[:65]).flatten()
     assert len(epoch.unique()) == len(epoch)
     assert not torch.equal(whole[0], whole[73])
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, OnDisk], ids=["memory", "disk"])
+@pytest.mark.parametrize("levels", [2, 256, 257])
+def test_batches_are_the_rows_however_few_bytes_they_are_kept_in(wrap, levels: int) -> None:
+    rows = np.random.default_rng(0).integers(0, levels, (90, 3))
+    rows[0] = levels - 1
+    feed = Feed(wrap(rows), Integers(Space.levels(3, levels)), 30, 0, torch.device("cpu"), torch.float32)
+    source = feed.batches()
+    epoch = torch.cat([next(source)[0] for _ in range(3)])
+    assert epoch.dtype == torch.int64
+    assert sorted(epoch.tolist()) == sorted(rows.tolist())
+    if feed.resident is not None:
+        assert feed.resident.element_size() == (1 if levels <= 256 else 8)
+
+
+def test_gradients_of_length_one_and_of_any_other_move_the_weights_alike() -> None:
+    """Twice the gradient over a scale of 2 is the gradient, to the last bit."""
+    moved = []
+    for scale in (1.0, 2.0):
+        weights = [torch.linspace(-1, 1, 7)]
+        adam = Adam(weights, 0.01)
+        for step in range(3):
+            gradients = [scale * torch.linspace(0.1, 3, 7).pow(step + 1)]
+            adam.step([0], weights, gradients, 0.1, torch.tensor(scale), torch.zeros(()))
+        moved.append(weights[0])
+    assert torch.equal(*moved) and not torch.equal(moved[0], torch.linspace(-1, 1, 7))
 
 
 def test_every_batch_has_noise_of_its_own() -> None:

@@ -32,10 +32,11 @@ PYTHAE = frozenset(
 """Models of pythae with a diagonal posterior and a standard normal prior, however they were trained."""
 
 
-class Given(LatentModel):
+class Autoencoder(LatentModel):
     """p(x, z) and q(z | x) of somebody else's networks. See `autoencoder`."""
 
     accepts: ClassVar[frozenset[str]] = frozenset({"binary", "real"})
+    borrowed: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -175,7 +176,7 @@ def autoencoder(
     for network in (encoder, decoder):
         if isinstance(network, nn.Module):
             network.eval()
-    model = Given(space, latents, encoder, decoder, prior, likelihood, probabilities, scale).eval()
+    model = Autoencoder(space, latents, encoder, decoder, prior, likelihood, probabilities, scale).eval()
     still: Codec = Integers(space) if model.bits is not None else _unit(space)
     return Fitted(model, still, [], {})
 
@@ -187,9 +188,9 @@ def pythae(model: Any, shape: Sequence[int] | None = None) -> Fitted:
     `shape` of a row, by default the model's input_dim. Raises UsageError for other objects and other losses.
     """
     name, config = type(model).__name__, getattr(model, "model_config", None)
-    if name not in PYTHAE or config is None:
+    if name not in PYTHAE or config is None or not isinstance(model, nn.Module):
         raise UsageError(
-            "this is no pythae model with a diagonal posterior and a standard normal prior",
+            "expected a pythae model with a diagonal posterior and a standard normal prior",
             f"got {type(model).__module__}.{name}",
             f"pass one of {', '.join(sorted(PYTHAE))}, or its parts to adapt.latent.autoencoder",
         )
@@ -197,22 +198,43 @@ def pythae(model: Any, shape: Sequence[int] | None = None) -> Fitted:
     loss = config.reconstruction_loss
     if loss not in ("bce", "mse"):
         raise UsageError("this loss is no likelihood", f"got {loss!r}", "pass a model with bce or mse")
-    model.eval()
-
-    def encoder(x: Tensor) -> tuple[Tensor, Tensor]:
-        found = model.encoder(x)
-        return found.embedding, found.log_covariance
-
-    def decoder(z: Tensor) -> Tensor:
-        reconstruction: Tensor = model.decoder(z).reconstruction
-        return reconstruction
-
     bits = loss == "bce"
     space = Space.binary(shape) if bits else Space.real(shape)
     likelihood, scale = ("bernoulli", None) if bits else ("gaussian", 1.0)
     return autoencoder(
-        encoder, decoder, space, config.latent_dim, likelihood=likelihood, probabilities=bits, scale=scale
+        _PythaeEncoder(model),
+        _PythaeDecoder(model),
+        space,
+        config.latent_dim,
+        likelihood=likelihood,
+        probabilities=bits,
+        scale=scale,
     )
+
+
+class _PythaeEncoder(nn.Module):
+    """Rows as floats to the mean and log variance of q."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found: Any = self.model.encoder(x)  # type: ignore[operator]
+        return found.embedding, found.log_covariance
+
+
+class _PythaeDecoder(nn.Module):
+    """z to probabilities, or means."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor) -> Tensor:
+        found: Any = self.model.decoder(z)  # type: ignore[operator]
+        reconstruction: Tensor = found.reconstruction
+        return reconstruction
 
 
 def _unit(space: Space) -> Codec:

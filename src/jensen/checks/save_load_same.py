@@ -23,7 +23,9 @@ FEW = 2
 
 def needs(module: nn.Module, space: Space | None) -> str:
     """Why the check does not apply, or an empty string."""
-    return "" if isinstance(module, Model) else "the module is no jensen.Model: it has no record to save"
+    if not isinstance(module, Model):
+        return "the module is no jensen.Model: it has no record to save"
+    return "the networks are somebody else's: they are saved where they come from" if module.borrowed else ""
 
 
 def check(module: nn.Module, rows: Tensor | None, space: Space | None, seed: int) -> Verdict:

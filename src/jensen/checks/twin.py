@@ -45,6 +45,12 @@ def twin(model: Any, seed: int) -> Any:
     """The tiny twin of a model, in eval mode, strengthened. Raises Cannot when its class refuses the tiny space."""
     if not hasattr(model, "hyper"):
         raise Cannot("what is no jensen model has no twin in two dimensions", "it cannot be built again")
+    if getattr(model, "borrowed", False):  # a twin would share the networks, and its strong weights be theirs
+        raise Cannot(
+            f"networks of somebody else have one size, {model.space.describe()}, and no twin",
+            "that is too many rows to sum over",
+            "jensen tightness looks at its bounds from both sides",
+        )
     space = tiny_space(model.space)
     hyper = dict(model.hyper)
     if hyper.get("order") is not None:

@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "score": ("jensen.cli.score", "Log-likelihood of rows under a run."),
     "embed": ("jensen.cli.embed", "Features of rows, their neighbours, and what they know of labels."),
     "compare": ("jensen.cli.compare", "Several models on the same held-out rows, and what that proves."),
+    "tightness": ("jensen.cli.tightness", "How loose a run's lower bound is, on rows that it makes itself."),
     "divergence": ("jensen.cli.divergence", "Are two sets of rows from one law? How far apart, and where."),
     "audit": ("jensen.cli.audit", "Is a model what it claims to be? A run, or any torch module of yours."),
     "models": ("jensen.cli.models", "The models there are, what they take and what they can do."),
@@ -31,7 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Fit and use": ("fit", "sample", "complete", "score", "embed"),
-    "Judge": ("compare", "divergence", "audit"),
+    "Judge": ("compare", "tightness", "divergence", "audit"),
     "Look up": ("models",),
 }
 

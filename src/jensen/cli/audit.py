@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from jensen.cli import options
 from jensen.cli.failures import command_line
 from jensen.cli.field import document, drawn, look
 from jensen.cli.output import emit, make_parent, refuse_taken_file
+from jensen.cli.subject import AUTOENCODERS, FLOWS, subject_of
 from jensen.cli.verb import verb
 from jensen.cli.wording import as_options, folded
 from jensen.errors import Cannot, UsageError
@@ -28,8 +28,6 @@ EXAMPLES = (
     "jensen audit mynet.py:make --input-shape 1,28,28 --html audit.html",
     "jensen audit myflow.py:make --adapt zuko",
 )
-LIBRARIES = ("zuko", "nflows", "normflows", "torchflows", "torch")
-_FACTORY = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\W\d]\w*)")
 
 
 @verb("audit", examples=EXAMPLES)
@@ -53,8 +51,9 @@ _FACTORY = re.compile(r"(?P<file>.+\.py):(?P<factory>[^\W\d]\w*)")
 )
 @click.option(
     "--adapt",
-    type=click.Choice(LIBRARIES),
-    help="FACTORY makes a flow or transform of this library; torch: of torch.distributions, or returning (z, log_det).",
+    type=click.Choice([*FLOWS, *AUTOENCODERS]),
+    help="FACTORY makes a flow or transform of this library, or an autoencoder (pythae); torch: of torch.distributions, or "
+    "returning (z, log_det).",
 )
 @click.option(
     "--html",
@@ -91,6 +90,7 @@ def audit(
 
     --adapt looks at a flow of another library: its log-determinants, both directions, triangles, integral and samples.
     FACTORY() may return (flow, context) for a conditional one; --input-shape only where the object does not say it.
+    Autoencoders of pythae are looked at by our bounds; a hand-written one is what jensen.adapt.autoencoder makes of it.
 
     --at adds what the place sees of the sites before it, and, where the module is proven to be autoregressive, the
     number of exact parallel steps that draw a row. The page of --html shows the place in the middle without it.
@@ -105,7 +105,7 @@ def audit(
     start_torch(threads)
     import jensen
 
-    subject = _subject(target, adapt)
+    subject = subject_of(target, adapt)
     if adapt is not None and (at is not None or html is not None):
         raise UsageError(
             "--at and --html show what the outputs of a module see",
@@ -150,24 +150,6 @@ def _write(
     make_parent(path)
     write_audit(path, target, command, verdicts, field, overwrite=overwrite)
     click.echo(f"\nreport: {click.style(str(path), bold=True)}", err=as_json)
-
-
-def _subject(target: str, adapt: str | None) -> Any:
-    """The fitted model of a run, or what the user's file makes."""
-    found = _FACTORY.fullmatch(target)
-    if found is not None:
-        from jensen.cli.factory import make
-
-        return make(found["file"], found["factory"], any_object=adapt is not None)
-    if target.endswith(".py"):
-        raise UsageError("which module of the file?", f"got {target}", f"name its factory: {target}:make")
-    if adapt is not None:
-        raise UsageError(
-            "--adapt looks at what a file of yours makes", f"got {target}", "name FILE.py:FACTORY"
-        )
-    import jensen
-
-    return jensen.load(target)
 
 
 def _rows(subject: Any, source: str | None) -> Any:

@@ -36,7 +36,7 @@ def _made(file: str, factory: str, any_object: bool) -> Any:
     from torch import nn
 
     made = _named(file, factory)
-    if any_object and not isinstance(made, type) and not hasattr(made, "__code__"):
+    if (any_object and not isinstance(made, type) and not hasattr(made, "__code__")) or _fitted(made):
         return made
     if not isinstance(made, nn.Module):
         if not callable(made):
@@ -49,13 +49,20 @@ def _made(file: str, factory: str, any_object: bool) -> Any:
             raise _broken(
                 Path(file), f"{factory}() of {file} broke", error, "it is called without arguments"
             ) from error
-    if not callable(made) and not any_object:
+    if not callable(made) and not any_object and not _fitted(made):
         raise UsageError(
             f"{factory}() makes no module",
             f"got {type(made).__name__}",
             "return a torch module, or a function of a batch",
         )
     return made
+
+
+def _fitted(made: Any) -> bool:
+    """Whether this is a model with its codec, such as a view of an autoencoder."""
+    from torch import nn
+
+    return isinstance(getattr(made, "model", None), nn.Module) and hasattr(made, "codec")
 
 
 def _named(file: str, wanted: str) -> Any:

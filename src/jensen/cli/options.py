@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jensen.cli.subject import AUTOENCODERS
 from jensen.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -52,7 +53,26 @@ steps = click.option("--steps", type=int, help="Budget in steps.  [default: 2000
 seconds = click.option(
     "--seconds", type=float, help="Budget in seconds; with --steps too, whichever ends first."
 )
-draws = click.option("-k", default=64, help="Draws where the number is a bound: more is tighter.")
+
+
+def _draws(ctx: click.Context, option: click.Parameter, text: str) -> int:
+    from jensen.functional.counts import read_draws
+
+    return read_draws(text)
+
+
+draws = click.option(
+    "-k",
+    default="64",
+    metavar="K",
+    callback=_draws,
+    help="Draws where the number is a bound: more is tighter.",
+)
+adapt = click.option(
+    "--adapt",
+    type=click.Choice(AUTOENCODERS),
+    help="FACTORY makes an autoencoder of this library, which is scored by our bounds.",
+)
 kinds = click.option(
     "--kinds",
     multiple=True,

@@ -10,6 +10,7 @@ import click
 from jensen.cli import options
 from jensen.cli.output import emit, make_parent, pairs, refuse_taken_file, score_document, score_lines
 from jensen.cli.progress import open_progress
+from jensen.cli.subject import fitted_of
 from jensen.cli.verb import verb
 from jensen.errors import UsageError
 
@@ -21,13 +22,20 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "jensen score runs/made-digits digits",
     "jensen score runs/mine new.csv --drop label --out scores.csv",
+    "jensen score theirs.py:make bits.npy --adapt pythae -k 5000",
 )
 
 
 @verb("score", examples=EXAMPLES)
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN|FILE.py:FACTORY")
 @click.argument("rows", metavar="ROWS")
 @options.draws
+@options.adapt
+@click.option(
+    "--binarise",
+    metavar="dynamic|0.5",
+    help="Make the bits of a FACTORY's model of grey ROWS: draw them, or cut at a share of the range. A RUN knows how.",
+)
 @options.seed("Seed of the noise, where the number has any.")
 @click.option("--all", "everything", is_flag=True, help="All rows, those the model was fitted to included.")
 @click.option(
@@ -59,6 +67,8 @@ def score(
     run: str,
     rows: str,
     k: int,
+    adapt: str | None,
+    binarise: str | None,
     seed: int,
     everything: bool,
     method: str,
@@ -75,6 +85,9 @@ def score(
     """Score ROWS under the run in the folder RUN: log-likelihood in nats, in the rows' own units.
 
     Where ROWS are those the run was fitted to, its held-out part alone is scored, unless --all is given.
+
+    FILE.py:FACTORY executes FILE.py and scores somebody else's autoencoder by our bounds, to check a published number: a
+    model of a library (--adapt), or what FACTORY made by jensen.adapt.autoencoder of an encoder, a decoder and a prior.
     """
     from jensen.cli.start import settle_threads, start_torch
 
@@ -82,11 +95,11 @@ def score(
         _refuse_other_format(out)
         refuse_taken_file(Path(out), overwrite)
     start_torch(threads)
-    import jensen
-
-    fitted = jensen.load(run)
-    settle_threads(threads, fitted.space)
+    fitted = fitted_of(run, adapt)
     options.warn_of_namesake(rows)
+    if binarise is not None:
+        binarised(fitted, rows, binarise, drop)
+    settle_threads(threads, fitted.space)
     asked = options.parse_context(context, [] if fitted.context_codec is None else fitted.context_codec.names)
     values, given, part = chosen(fitted, rows, asked, drop, everything)
     with open_progress(quiet) as progress:
@@ -137,6 +150,22 @@ def chosen(
         if (len(data.train), len(data.valid), len(data.test)) == counts:
             break
     return data.test, None if data.context is None else data.context.held_out, "held-out"
+
+
+def binarised(fitted: Fitted, source: str, binarise: str, drop: tuple[str, ...]) -> None:
+    """Let a model of bits read grey rows. Raises UsageError for a run, and for a model of anything but bits."""
+    import jensen
+    from jensen.codec import Integers
+
+    if fitted.record or fitted.space.kind != "binary":
+        raise UsageError(
+            "--binarise is for autoencoders of bits that a FACTORY makes",
+            f"got {fitted.name}, which takes rows of {fitted.space.describe()}",
+            "leave it out: a run knows how its bits were made",
+        )
+    space = jensen.rows(source, binarise=options.parse_binarise(binarise), drop=drop).space
+    fitted.space.check_shape((1, *space.shape))
+    fitted.codec = Integers(space)
 
 
 def _refuse_other_format(out: str) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional.counts import check_draws
 from jensen.functional.importance import log_mean_exp
 from jensen.functional.intervals import certificate_margin
 
@@ -55,7 +56,8 @@ def blocks(log_w: Tensor, k: int) -> Tensor:
     [2.0, 2.879, 3.686]
     """
     draws = _checked(log_w).shape[-1]
-    if k < 1 or draws % k:
+    check_draws(k)
+    if draws % k:
         raise UsageError(
             "blocks of k need a number of draws that k divides", f"got k={k} of {draws} draws", "use subsets"
         )
@@ -83,7 +85,8 @@ def subsets(log_w: Tensor, k: int) -> Tensor:
     True
     """
     draws = _checked(log_w).shape[-1]
-    if not 1 <= k <= draws:
+    check_draws(k)
+    if k > draws:
         raise UsageError("a subset has 1 to K draws", f"got k={k} of {draws}", "draw more, or lower k")
     log_w = log_w.double()
     if k == 1 or k == draws:

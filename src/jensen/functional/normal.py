@@ -28,13 +28,16 @@ def log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     return standard_log_prob((z - mean) * (-log_scale).exp()) - log_scale.sum(-1)
 
 
-def kl_to_standard(mean: Tensor, log_scale: Tensor) -> Tensor:
+def kl_to_standard(mean: Tensor, log_scale: Tensor, scale: Tensor | None = None) -> Tensor:
     """KL(N(mean, exp(log_scale)^2), N(0, 1)) of every dimension, nats, of the shape of its arguments.
+
+    `scale`: exp(log_scale), where it is at hand.
 
     >>> kl_to_standard(torch.tensor([0.0, 2.0]), torch.zeros(2)).tolist()
     [0.0, 2.0]
     """
-    return 0.5 * (mean.square() + (2 * log_scale).exp() - 1) - log_scale
+    variance = (2 * log_scale).exp() if scale is None else scale.square()
+    return 0.5 * (mean.square() + variance - 1) - log_scale
 
 
 def normals(*shape: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from jensen.dequantising import LearnedNoise, from_normal, to_normal
 from jensen.errors import SpaceError, UsageError, nearest
 from jensen.flow import Flow
+from jensen.functional.counts import check_draws
 from jensen.model import Model
 from jensen.nn.elementwise import affine_map, spline_map
 from jensen.space import Space
@@ -90,6 +91,7 @@ class Glow(Model):
         self, x: Tensor, c: Tensor | None = None, k: int = 1, generator: torch.Generator | None = None
     ) -> Tensor:
         """log p(x + u | c) / q(u | x, c) for k independent draws of u a row, (k, n)."""
+        check_draws(k)
         n, weight = len(x), next(self.parameters())
         features = self.density.features_of(c, n)
         if self.density.given is not None:

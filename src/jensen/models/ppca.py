@@ -37,7 +37,7 @@ class PPCA(LatentModel):
             raise SpaceError(
                 "ppca needs two columns or more", f"got {space.describe()}", "use mixture or maf"
             )
-        (self.latents,) = latent_sizes(min(20, d // 2) if latents is None else int(latents))
+        (self.latents,) = latent_sizes(min(20, d // 2) if latents is None else latents)
         if self.latents >= d:
             raise UsageError(
                 "ppca has fewer latents than columns",

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from jensen.errors import UsageError
+from jensen.functional.counts import check_draws
 from jensen.model import Can, Model, one_a_row
 from jensen.objective import Turn
 
@@ -32,8 +32,7 @@ class Bound:
     needs: ClassVar[Can] = Can.LOG_PROB_LOWER
 
     def __post_init__(self) -> None:
-        if self.k < 1 or int(self.k) != self.k:
-            raise UsageError("a bound takes 1 draw or more", f"got k={self.k}", "1 is usual")
+        check_draws(self.k)
 
     def turns(self, model: Model) -> list[Turn]:
         """The single move of a step."""

@@ -44,6 +44,11 @@ class Posterior(nn.Module):
         """KL(q, N(0, 1)): (n, d) where it is a sum over dimensions, (n, 1) where it is not, None without closed form."""
         return None
 
+    def draw_with_kl(self, parameters: Tensor, noise: Tensor) -> tuple[Tensor, Tensor] | None:
+        """z (n, k, d) as `draw` makes it, without its density, and `kl`; None without closed form."""
+        kl = self.kl(parameters)
+        return None if kl is None else (self.draw(parameters, noise)[0], kl)
+
     def centre(self, parameters: Tensor) -> Tensor:
         """Where zero noise goes (n, d): the mean, but for flows."""
         raise NotImplementedError

@@ -73,3 +73,15 @@ def across(count: int) -> int:
 def natural_width(sheet: NDArray[np.uint8]) -> int:
     """A width on the page that is a whole multiple of the sheet's, so that all pixels look alike."""
     return int(sheet.shape[1] * max(1, round(WIDE / sheet.shape[1])))
+
+
+def beside(sheets: Sequence[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8]:
+    """Sheets (h, w, c) of one height side by side, with clear gaps.
+
+    >>> beside([np.ones((2, 3, 2), np.uint8)] * 2, gap=4).shape
+    (2, 10, 2)
+    """
+    height, _, channels = sheets[0].shape
+    clear = np.zeros((height, gap, channels), np.uint8)
+    parts = [part for sheet in sheets for part in (clear, sheet)]
+    return np.concatenate(parts[1:], axis=1)

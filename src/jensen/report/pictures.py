@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.insight import Insight
 from jensen.space import Space
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Rows to draw: `real` (n, *shape) held-out rows, `samples` a model's name -> rows (m, *shape), `views` (n, v, *shape) of a lens.
+    """Rows to draw: `real` (n, *shape) held-out rows, `samples` a model's name -> rows (m, *shape), `views` (n, v, *shape) of a lens,
+    `insights` into the latents of the models that have some.
 
     A model that cannot sample has no entry. Raises SpaceError for rows of another shape. Rows that hold a
     number that is not finite are allowed, for a broken model deserves its report: they are counted, not drawn.
@@ -28,6 +30,7 @@ class Pictures:
     real: NDArray[Any]
     samples: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     views: NDArray[Any] | None = None
+    insights: Mapping[str, Insight] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.space.check_shape(self.real.shape)

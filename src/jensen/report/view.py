@@ -8,6 +8,7 @@ from typing import Any
 
 from jensen.notebook import PRETTY, VERDICTS
 from jensen.report.fields import draw_fields
+from jensen.report.latents import latents_view
 from jensen.report.lens_page import lens_view
 from jensen.report.numbers import plain, show
 from jensen.report.pictures import Pictures
@@ -41,6 +42,7 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         "drawn": draw_samples(pictures, places),
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
         "lens": lens_view(record, pictures, places),
+        "latents": latents_view(record, pictures, places),
         "training": _training(record, places),
         "audit": _audit(record, list(places)),
         "fields": draw_fields(record, places),
