@@ -28,7 +28,8 @@ class ColumnError:
     """How far rebuilt values of a column are from its own, and how far a constant would be, on the same rows.
 
     error: root mean square in the column's units, or of categories and bits (`share`) the share that is wrong. constant: the
-    same of the best constant, the column's mean or its most common value.
+    same of the best constant, the column's mean or its most common value. A gap is a category of its own; numbers are
+    measured where there are any, and a rebuilt gap there stands for the mean.
     """
 
     name: str
@@ -75,20 +76,25 @@ def column_errors(space: Space, real: Rows, rebuilt: Rows) -> list[ColumnError]:
             common = np.bincount(known).max() / len(known)
             found.append(ColumnError(name, True, float((index != known).mean()), float(1 - common)))
         else:
-            error = float(np.sqrt(((own - other) ** 2).mean()))
-            found.append(ColumnError(name, False, error, float(own.std())))
+            there = ~np.isnan(own)
+            own, other = own[there], other[there]
+            filled = np.where(np.isnan(other), own.mean() if len(own) else 0.0, other)
+            error = float(np.sqrt(((own - filled) ** 2).mean())) if len(own) else np.nan
+            found.append(ColumnError(name, False, error, float(own.std()) if len(own) else np.nan))
     return found
 
 
 def _middle(rows: Rows, space: Space) -> Rows:
-    """The mean (*shape) of draws (k, *shape), and the most common code where codes have no order."""
-    found: Rows = rows.mean(0)
+    """The mean (*shape) of draws (k, *shape) that are no gaps, and the most common code, or a gap, where codes have no order."""
+    there = ~np.isnan(rows)
+    count = there.sum(0)
+    found: Rows = np.where(count, np.where(there, rows, 0.0).sum(0) / np.maximum(count, 1), np.nan)
     flat = found.reshape(-1)
     for site in range(space.dims):
         column = space.column(site)
         if column.kind == "categorical":
             common = np.bincount(_levels(column, rows.reshape(len(rows), -1)[:, site])).argmax()
-            flat[site] = column.low + column.step * common
+            flat[site] = np.nan if common == column.levels else column.low + column.step * common
     return found
 
 
@@ -98,5 +104,6 @@ def _of_kinds(column: Column) -> bool:
 
 
 def _levels(column: Column, values: Rows) -> NDArray[np.intp]:
-    """The level of every value, the nearest one of a mean."""
-    return np.rint((values - column.low) / column.step).astype(np.intp)
+    """The level of every value, the nearest one of a mean; of a gap one beyond the last."""
+    level = np.rint((values - column.low) / column.step)
+    return np.where(np.isnan(level), column.levels or 0, level).astype(np.intp)
