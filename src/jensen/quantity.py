@@ -346,7 +346,11 @@ def order(first: Scores, second: Scores, level: float = 0.95) -> Order:
     """
     if first.unit != "nats":
         raise Incomparable("models are ordered by log-likelihood in nats", f"got {first.unit}")
-    difference = paired_difference(first, second, level)
+    return decide(paired_difference(first, second, level))
+
+
+def decide(difference: Quantity) -> Order:
+    """What a difference of two log-likelihoods proves: "first is better" by its kind and its interval."""
     low, high = difference.interval or (difference.value, difference.value)
     if low > 0 and difference.kind in (Kind.EXACT, Kind.LOWER):
         return Order(Answer.PROVEN, difference)

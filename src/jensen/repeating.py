@@ -1,0 +1,135 @@
+"""These weights or this method: models fitted again with other seeds, and what is proven of the way they are made."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jensen.functional.intervals import t_quantile
+from jensen.quantity import Kind, Order, Quantity, Scores, decide
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One model fitted with several seeds: the mean log-likelihood of each, and of the method.
+
+    each (seeds,): nats a row, over the same held-out rows. mean: of them, its interval over rows like these and seeds like
+    these. between: standard deviation from seed to seed.
+    """
+
+    name: str
+    each: tuple[float, ...]
+    mean: Quantity
+    between: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "name": self.name,
+            "each": list(self.each),
+            "mean": self.mean.to_dict(),
+            "between": self.between,
+        }
+
+
+@dataclass(frozen=True)
+class MethodOrder:
+    """Two methods and what their differences prove; `better` has the larger mean."""
+
+    better: str
+    worse: str
+    order: Order
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "better": self.better,
+            "worse": self.worse,
+            "answer": self.order.answer.value,
+            "difference": self.order.difference.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Methods:
+    """What several seeds say of the methods of a comparison; `level` of each interval, and of all orders together."""
+
+    seeds: tuple[int, ...]
+    level: float
+    methods: tuple[Method, ...]
+    orders: tuple[MethodOrder, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "seeds": list(self.seeds),
+            "level": self.level,
+            "methods": [one.to_dict() for one in self.methods],
+            "orders": [one.to_dict() for one in self.orders],
+        }
+
+
+def methods_of(scores: Mapping[str, Sequence[Scores]], seeds: Sequence[int], level: float) -> Methods:
+    """Compare methods by their scores with each of the seeds, two at least, on the same rows.
+
+    The mean of values v(s, r) over seeds and rows varies as a_s + b_r + e, both drawn at random: its variance is at most
+    that of the seeds' means over their number, plus that of the rows' means over theirs, which counts e twice and so is a
+    little wide. The quantile is Student's, with the freedom of Welch and Satterthwaite: few seeds give wide intervals.
+    Orders are of paired differences, seed by seed, each pair at the level that makes all of them right together
+    (Bonferroni); an order needs kinds that order (`quantity.order`).
+    """
+    tables = {name: np.stack([one.values for one in some]) for name, some in scores.items()}
+    kinds = {name: some[0].kind for name, some in scores.items()}
+    methods = [
+        Method(
+            name,
+            tuple(float(mean) for mean in table.mean(1)),
+            _mean(table, kinds[name], scores[name][0], level),
+            float(table.mean(1).std(ddof=1)),
+        )
+        for name, table in tables.items()
+    ]
+    methods.sort(key=lambda one: -one.mean.value)
+    pairs = list(itertools.combinations([one.name for one in methods], 2))
+    strict = 1 - (1 - level) / max(len(pairs), 1)
+    orders = []
+    for first, second in pairs:
+        kind = kinds[first] + -kinds[second]
+        difference = _mean(tables[first] - tables[second], kind, scores[first][0], strict)
+        orders.append(MethodOrder(first, second, decide(difference)))
+    return Methods(tuple(seeds), level, tuple(methods), tuple(orders))
+
+
+def interval_of(values: Array, level: float) -> tuple[float, float]:
+    """The interval of the mean of values (seeds, rows), over rows and seeds."""
+    seeds, rows = values.shape
+    by_seed = float(values.mean(1).var(ddof=1)) / seeds
+    by_row = float(values.mean(0).var(ddof=1)) / rows if rows > 1 else 0.0
+    total, mean = by_seed + by_row, float(values.mean())
+    if total == 0:
+        return mean, mean
+    freedom = total**2 / (by_seed**2 / (seeds - 1) + by_row**2 / max(rows - 1, 1))
+    half = t_quantile(level, freedom) * math.sqrt(total)
+    return mean - half, mean + half
+
+
+def _mean(values: Array, kind: Kind, like: Scores, level: float) -> Quantity:
+    return Quantity(
+        float(values.mean()),
+        kind,
+        "nats",
+        like.measure,
+        interval=interval_of(values, level),
+        level=level,
+        how={"seeds": values.shape[0], "rows": like.rows, "n": values.shape[1], "over": "rows and seeds"},
+    )
+
+
