@@ -218,9 +218,7 @@ def digits(repeats: int) -> dict[str, Any]:
     from sklearn.svm import SVC
 
     rows = jensen.rows("digits", context="label")
-    classifier = SVC(gamma=0.001).fit(
-        np.asarray(rows.train).reshape(-1, 64), np.ravel(rows.context.train.values)
-    )
+    classifier = SVC(gamma=0.001).fit(np.asarray(rows.train).reshape(-1, 64), np.ravel(rows.context.train))
     plain = jensen.rows("digits")
     real = np.asarray(plain.test, dtype=float).reshape(-1, 64)
 
