@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from jensen.critics.contest import LEAST_ROWS, split_parts
 from jensen.critics.judgement import judge
+from jensen.critics.platt import log_losses
 from jensen.data import Rows
 from jensen.data.grid import match_grid
 from jensen.errors import Cannot
@@ -23,7 +25,26 @@ PANEL = ("trees", "mlp")
 """The same for every model, and for every kind of rows."""
 
 
+@dataclass(frozen=True, eq=False)
+class Fresh:
+    """The bound and the losses -log D it is made of, nats: of samples (n0,) and of held-out rows (n1,), in the report's order.
+
+    `rows`: which held-out rows those are; `samples`: how many there were in all.
+    """
+
+    jsd: Quantity
+    on_samples: NDArray[np.float64]
+    on_rows: NDArray[np.float64]
+    rows: tuple[int, ...]
+    samples: int
+
+
 def fresh_jsd(fitted: Any, data: Rows, seed: int) -> Quantity:
+    """The bound of `told_apart` alone."""
+    return told_apart(fitted, data, seed).jsd
+
+
+def told_apart(fitted: Any, data: Rows, seed: int) -> Fresh:
     """A lower bound of the Jensen-Shannon divergence, nats, between a model's samples and the held-out rows of some data.
 
     Rows, split, critics, their budget and their seeds are the same for every model that is given the same data and seed;
@@ -57,10 +78,12 @@ def fresh_jsd(fitted: Any, data: Rows, seed: int) -> Quantity:
         "samples": n,
         "seed": seed,
     }
-    return Quantity(
+    bound = Quantity(
         found.jsd.value, found.jsd.kind, "nats", interval=found.jsd.interval, level=found.jsd.level,
         how={**found.jsd.how, **how, "saturated": found.saturated},
     )  # fmt: skip
+    on_samples, on_rows = log_losses(found.l0, found.l1)
+    return Fresh(bound, on_samples, on_rows, tuple(places[parts[1].report].tolist()), n)
 
 
 def _panel(data: Rows) -> tuple[str, ...]:

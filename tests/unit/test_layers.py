@@ -35,7 +35,18 @@ LAYERS: list[list[set[str]]] = [
         {"diverging", "discrepancy", "shifts"},
     ],
     [
-        {"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}
+        {
+            "comparison",
+            "separation",
+            "entry",
+            "lineup",
+            "auditing",
+            "bracketing",
+            "links",
+            "adapt",
+            "course",
+            "probing",
+        }
         | {"lens", "lensing"}
     ],
     [{"report", "cli", "__main__"}],
