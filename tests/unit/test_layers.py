@@ -31,7 +31,7 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"}
-        | {"freshness", "refining"},
+        | {"freshness", "refining", "resampling"},
         {"diverging", "discrepancy", "shifts"},
     ],
     [

