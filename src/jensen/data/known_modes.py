@@ -97,27 +97,39 @@ def grid(side: int = 5, step: float = 2.0, sd: float = 0.05) -> Modes:
 
 
 def stacked_digits() -> Modes:
-    """Three digits of scikit-learn's, drawn independently, as the three channels of an image (3, 8, 8): 1,000 modes.
-
-    After stacked MNIST (Metz et al. 2017, Lin et al. 2018). The mode is the labels of the nearest of the 1,797 images, channel
-    by channel. The law draws those images themselves, so that the shares are exact: products of those of the labels.
+    """Three digits of scikit-learn's as the three channels of an image (3, 8, 8) of 17 levels: 1,000 modes, see `stacked`.
 
     >>> law = stacked_digits()
     >>> law.of(law.sample(4, 0)).tolist()
     [253, 399, 596, 501]
     """
-    images, labels = _digits()
-    read = np.bincount(labels, minlength=DIGITS) / len(images)
+    return stacked("stacked-digits", *_digits(), levels=17)
+
+
+def stacked(name: str, images: NDArray[np.uint8], labels: NDArray[np.int64], levels: int = 256) -> Modes:
+    """Three images, drawn independently of `images` (k, height, width), as the channels of one: a mode for each triple of labels 0 to 9.
+
+    After stacked MNIST (Metz et al. 2017, Lin et al. 2018). The mode is the labels of the nearest of the images, channel
+    by channel. The law draws those images themselves, so that the shares are exact: products of what is read in them.
+    """
+    known = images.reshape(len(images), -1).astype(np.float32)
+    middle = (known**2).sum(1) / 2
+
+    def read(rows: Rows) -> NDArray[np.int64]:
+        flat = np.asarray(rows, dtype=np.float32).reshape(-1, known.shape[1])
+        # |x - p|^2 is least where x.p - |p|^2 / 2 is largest
+        parts = np.array_split(flat, 1 + len(flat) * len(known) // 8_000_000)
+        return labels[np.concatenate([(part @ known.T - middle).argmax(1) for part in parts])]
 
     def of(rows: Rows) -> NDArray[np.int64]:
-        digits = _read_digits(np.asarray(rows).reshape(-1, 8, 8)).reshape(-1, 3)
-        return digits @ np.array([100, 10, 1])
+        return read(rows).reshape(-1, 3) @ np.array([DIGITS**2, DIGITS, 1])
 
     def sample(n: int, seed: int) -> Rows:
         return images[np.random.default_rng(seed).integers(len(images), size=(n, 3))]
 
-    shares = np.einsum("i,j,k->ijk", read, read, read).reshape(-1)
-    return Modes("stacked-digits", Space.levels((3, 8, 8), 17), shares, of, sample)
+    share = np.bincount(read(images), minlength=DIGITS) / len(images)
+    shares = np.einsum("i,j,k->ijk", share, share, share).reshape(-1)
+    return Modes(name, Space.levels((3, *images.shape[1:]), levels), shares, of, sample)
 
 
 def _mixture(dim: int) -> Modes:
@@ -160,14 +172,3 @@ def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
     known = load_digits()
     return np.asarray(known.images, dtype=np.uint8), np.asarray(known.target, dtype=np.int64)
-
-
-def _read_digits(rows: Rows) -> NDArray[np.int64]:
-    """The label (n,) of the image that is nearest to each of rows (n, 8, 8)."""
-    images, labels = _digits()
-    known = images.reshape(len(images), -1).astype(np.float32)
-    middle = (known**2).sum(1) / 2
-    flat = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1)
-    # |x - p|^2 is least where x.p - |p|^2 / 2 is largest; whole numbers below 2^24, so that float32 is exact
-    parts = [(part @ known.T - middle).argmax(1) for part in np.array_split(flat, 1 + len(flat) // 4096)]
-    return labels[np.concatenate(parts)]

@@ -27,9 +27,16 @@ def points(d: int) -> int:
 
 
 def plot_pairs(
-    space: Space, real: Values, samples: Values, name: str, place: int, key: str = "pairs"
+    space: Space,
+    real: Values,
+    samples: Values,
+    name: str,
+    place: int,
+    key: str = "pairs",
+    sides: tuple[str, str] | None = None,
 ) -> Markup:
-    """The lower triangle of all pairs, with each column's own shares on the diagonal. `key`: of the plots of a section."""
+    """The lower triangle of all pairs, with each column's own shares on the diagonal. `key`: of the plots of a section;
+    `sides`: what the grey and the coloured rows are, where they are no real rows and samples."""
     d, colour = space.dims, series(place)
     rng = np.random.default_rng(0)  # the spread of codes is for the eye only
 
@@ -46,7 +53,8 @@ def plot_pairs(
                 _frame(axes, space, row, site)
 
     side = max(4.4, 1.12 * d)
-    label = f"Pairs of columns: real rows in grey, samples of {name} in colour, each column's shares on the diagonal."
+    grey, colourful = sides or ("real rows", f"samples of {name}")
+    label = f"Pairs of columns: {grey} in grey, {colourful} in colour, each column's shares on the diagonal."
     return draw(paint, (side, 0.92 * side), label, f"{key}{place}")
 
 
