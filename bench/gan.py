@@ -191,9 +191,7 @@ STEPS = {"ring": 2000, "grid": 5000}
 
 def modes(repeats: int) -> dict[str, Any]:
     """Ring of 8 and grid of 25: modes with at least a third of their share, samples near one, the check's verdict, CPU seconds."""
-    return {
-        name: _each_seed(partial(_modes, known_modes(name), steps)) for name, steps in STEPS.items()
-    }
+    return {name: _each_seed(partial(_modes, known_modes(name), steps)) for name, steps in STEPS.items()}
 
 
 def _modes(law: Modes, steps: int, seed: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from mnist import hardware, progress, source
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def law_of(name: str, asked: argparse.Namespace) -> Modes:
         return stacked_digits()
     from jensen.data.idx import from_idx, from_idx_labels
 
-    images = np.asarray(from_idx(source(asked.folder, "train"), memory=1 << 30).values[:KNOWN]).reshape(-1, 28, 28)
+    images = np.asarray(from_idx(source(asked.folder, "train"), memory=1 << 30).values[:KNOWN]).reshape(
+        -1, 28, 28
+    )
     labels = from_idx_labels(labels_of(asked.folder))[:KNOWN].reshape(-1)
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))
     few = slice(500 if asked.smoke else None)
@@ -160,7 +163,9 @@ def main() -> None:
     found = run(recipe, law_of(asked.recipe, asked), asked)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    seconds = f"{found['seconds_to_train']:.0f} s of training and {found['seconds_to_judge']:.0f} s of judging"
+    seconds = (
+        f"{found['seconds_to_train']:.0f} s of training and {found['seconds_to_judge']:.0f} s of judging"
+    )
     print(
         f"{found['verdict']['evidence']}; KL of the modes {found['kl_of_modes']:.3f} nats; {seconds} on {found['device']}; "
         f"written to {asked.out}"

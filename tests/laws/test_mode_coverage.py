@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import jensen
 from jensen.adapt.samples import samples_of
 from jensen.checks import run
 from jensen.checks.mode_coverage import ALPHA, Known, coverage, enough
 from jensen.checks.verdict import Verdict
+from jensen.cli import cli
 from jensen.data.known_modes import Modes, grid, known_modes, lumps, ring, stacked_digits
 from jensen.errors import UsageError
 from jensen.models.independent import Independent
@@ -158,3 +162,13 @@ def test_it_applies_to_what_samples_only() -> None:
     model = Independent(Space.real(2))
     assert run("mode_coverage", model, None, model.space).holds is None
     assert run("mode_coverage", Known(model, ring()), None, model.space).holds is not None
+
+
+def test_the_command_counts_the_modes_of_a_run(tmp_path: Path) -> None:
+    law = ring()
+    assert law.sample is not None
+    jensen.fit("independent", law.sample(600, 0)).save(tmp_path / "run")
+    words = ["audit", str(tmp_path / "run"), "--modes", "ring", "--checks", "mode_coverage", "--json"]
+    done = CliRunner().invoke(cli, words, prog_name="jensen")
+    (verdict,) = json.loads(done.stdout)
+    assert done.exit_code == 1 and verdict["holds"] is False and verdict["modes"] == 8
