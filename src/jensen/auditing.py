@@ -94,8 +94,8 @@ def _modes(given: Any, module: nn.Module, asked: str | Modes | None) -> Modes | 
     data = getattr(given, "record", {}).get("data", {})
     if isinstance(asked, str):
         found: Modes | None = known_modes(asked, own.dims if own is not None else 2)
-    elif asked is None and data.get("density"):
-        found = modes_of_target(str(data.get("name")), given.space.dims)
+    elif asked is None and data.get("target"):
+        found = modes_of_target(str(data["target"]), given.space.dims)
     else:
         found = asked
     if found is None:

@@ -156,6 +156,9 @@ def test_a_run_fitted_to_a_target_is_known_by_it() -> None:
     fitted = jensen.fit("realnvp", target="mixture", steps=5)
     (verdict,) = jensen.audit(fitted, checks=["mode_coverage"])
     assert verdict.details["modes"] == 4 and "mixture" in verdict.evidence
+    other = jensen.fit("realnvp", target=jensen.data.target("mixture", modes=6), steps=5)
+    (verdict,) = jensen.audit(other, checks=["mode_coverage"])  # of other settings the modes are not known
+    assert verdict.holds is None and "no modes are known" in verdict.evidence
 
 
 def test_it_applies_to_what_samples_only() -> None:

@@ -143,7 +143,7 @@ def _columns(record: Record) -> list[dict[str, Any]]:
     return [
         {
             "name": one["name"],
-            "change": one["change"],
+            "change": one["change"].replace(" -> ", " → "),
             "distance": f"{one['distance']['value']:.3f}",
             "of": one["distance"]["how"].get("of", ""),
             "p": f"{one['p_value']:.2g}",
