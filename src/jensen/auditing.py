@@ -17,9 +17,12 @@ from jensen.adapt import AUTOENCODERS, view
 from jensen.adapt.peer import Peer
 from jensen.checks import check_names, run
 from jensen.checks.fixed import first_context, fixed, fixed_at
+from jensen.checks.mode_coverage import NAME as MODE_COVERAGE
+from jensen.checks.mode_coverage import Known
 from jensen.checks.subject import Bare, device_of, float_type
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
+from jensen.data.known_modes import Modes, known_modes, modes_of_target
 from jensen.errors import UsageError, nearest
 from jensen.fitted import Fitted
 from jensen.model import Model
@@ -41,6 +44,7 @@ def audit(
     seed: int = 0,
     checks: Sequence[str] | None = None,
     adapt: str | None = None,
+    modes: str | Modes | None = None,
 ) -> list[Verdict]:
     """Check what a model promises: one `Verdict` a check, in the order of `jensen.checks.CHECKS`.
 
@@ -51,7 +55,9 @@ def audit(
     `channel_order`: of a bare module, the channels of one position come one after the other (R before G before B).
     `checks`: some names only. `adapt`: `fitted_or_module` is a flow, distribution or transform of that library, "zuko",
     "nflows", "normflows", "torchflows" or "torch" (torch.distributions, and modules that return (z, log_det)), or a pair
-    of a conditional flow and the context (size,) at which to look at it; or an autoencoder of "pythae".
+    of a conditional flow and the context (size,) at which to look at it; or an autoencoder of "pythae". `modes`: of the law whose rows the model should
+    draw, a name of `jensen.data.known_modes` (ring, grid, stacked-digits) or Modes; known by itself where the model was
+    fitted to a target that has them.
 
     Everything runs in eval mode; the modes of all submodules, buffers and torch's random state are as before afterwards.
     A check that does not apply, or that itself breaks, gives a verdict of None that says so. A conditional model is
@@ -70,10 +76,12 @@ def audit(
     if adapt is not None:
         fitted_or_module = _viewed(adapt, fitted_or_module, rows, input_shape)
     module, x, space = subject_of(fitted_or_module, rows, space, input_shape, channel_order)
+    known = _modes(fitted_or_module, module, modes)
     verdicts = []
     for name in names:
+        looked_at = Known(module, known) if known is not None and name == MODE_COVERAGE else module
         with no_trace(module, seed):
-            verdicts.append(_one(name, module, x, space, seed))
+            verdicts.append(_one(name, looked_at, x, space, seed))
     return [
         *(_said(verdict, fixed_at(module)) for verdict in verdicts),
         *([] if labels is None else [labels]),
@@ -87,6 +95,28 @@ def _viewed(library: str, given: Any, rows: Any, input_shape: Sequence[int] | No
     if input_shape is None and rows is not None and library not in AUTOENCODERS:
         input_shape = rows.shape[1:]
     return view(library, given, context=context, input_shape=input_shape)
+
+
+def _modes(given: Any, module: nn.Module, asked: str | Modes | None) -> Modes | None:
+    """The modes that samples should have, as the module's own rows show them; None where none are known."""
+    own = given.space if hasattr(given, "space") else getattr(module, "space", None)
+    data = getattr(given, "record", {}).get("data", {})
+    if isinstance(asked, str):
+        found: Modes | None = known_modes(asked, own.dims if own is not None else 2)
+    elif asked is None and data.get("target"):
+        found = modes_of_target(str(data["target"]), given.space.dims)
+    else:
+        found = asked
+    if found is None:
+        return None
+    if own is not None and tuple(own.shape) != tuple(found.space.shape):
+        raise UsageError(
+            f"the modes of {found.name} are those of rows of shape {found.space.shape}",
+            f"the model draws rows of shape {tuple(own.shape)}",
+            "name the law that the model was fitted to",
+        )
+    codec = getattr(given, "codec", None)
+    return found if codec is None else found.seen_by(lambda z: codec.decode(torch.as_tensor(z)).numpy())
 
 
 def _at_one_context(given: Any, module: nn.Module, rows: Any) -> nn.Module:

@@ -32,6 +32,7 @@ from jensen.lineup import line_up, refuse_other_bits, strangers, titled
 from jensen.plan import Plan
 from jensen.quantity import Answer, Order, order
 from jensen.scoring import some_rows
+from jensen.separation import ABOUT, Separation, separations
 from jensen.train import Moment, Watch
 
 
@@ -73,13 +74,22 @@ class Comparison:
         """The orders that are proven."""
         return [pair for pair in self.orders() if pair.order.answer is Answer.PROVEN]
 
+    def separations(self) -> list[Separation]:
+        """Every pair of models that sample, by how easily fresh critics tell their samples from the same held-out rows.
+
+        About the critics' bounds, which order no divergences; decided or not by a paired bootstrap, all pairs together at
+        `level` (Bonferroni).
+        """
+        told = {entry.name: entry.fresh for entry in self.entries if entry.fresh is not None}
+        return separations(told, self.level, int(self.facts.get("seed", 0)))
+
     def table(self) -> str:
-        """The table as aligned plain text, and below it what a lens shows."""
+        """The table as aligned plain text, below it whose samples are told apart more easily, and what a lens shows."""
         from jensen.report.lens_table import lens_lines
-        from jensen.report.tables import plain_table
+        from jensen.report.tables import plain_table, separation_lines
 
         record = self.to_dict()
-        return "\n".join([plain_table(record), *lens_lines(record)])
+        return "\n".join([plain_table(record), *separation_lines(record), *lens_lines(record)])
 
     def _repr_html_(self) -> str:
         """For notebooks: the table, what is proven, and which checks fail."""
@@ -126,6 +136,8 @@ class Comparison:
                 }
                 for pair in self.orders()
             ],
+            "separations": [one.to_dict() for one in self.separations()],
+            "separations_note": f"about {ABOUT}",
             "lens": None if self.seen is None else self.seen.to_dict(),
             "order_level": self.level,
             "orders_note": "all pairs together (Bonferroni), for rows like these and these weights",

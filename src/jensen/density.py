@@ -29,7 +29,8 @@ class Density:
     """p(x) = exp(log_density(x)) / Z on the support of `codec.space`, Z unknown; a model sees z = codec.encode(x).
 
     `log_density`: tensors (n, dim) of `dtype` -> (n,), nats, differentiable. `exact`: draws of p, (n, generator) -> (n,
-    dim), where there is a sampler; `truth`: log Z where it is known.
+    dim), where there is a sampler; `truth`: log Z where it is known. `target`: its name among the targets where it was posed by
+    that, and so at its default settings.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Density:
     dtype: torch.dtype
     exact: Callable[[int, torch.Generator], Tensor] | None = None
     truth: float | None = None
+    target: str = ""
 
     @property
     def dim(self) -> int:
@@ -90,6 +92,7 @@ def pose(
     centred Gaussians with one scale, the one nearest to the density in reverse KL. Raises UsageError for a missing dimension, DataError for a log
     density of the wrong shape, not finite, or without gradient, SpaceError for a support that does not hold it.
     """
+    by_name = what if isinstance(what, str) else ""
     if isinstance(what, str):
         what = target(what, **({} if dim is None or what not in _SIZED else {"dim": dim}))
     known = what if isinstance(what, Target) else None
@@ -123,7 +126,7 @@ def pose(
     whiten = Standardise(space, _ends(location, space.dims), spread)
     codec: Codec = whiten if inner is None else Chain([inner, whiten])
     exact = None if known is None else known.sample
-    found = Density(name, what, codec, raw.dtype, exact, None if known is None else known.log_z)
+    found = Density(name, what, codec, raw.dtype, exact, None if known is None else known.log_z, by_name)
     _check_start(found, seed)
     return found
 

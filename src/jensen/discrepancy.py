@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from jensen.errors import Cannot
 from jensen.quantity import Quantity
 from jensen.shifts import SIGNIFICANT, ColumnShift, RowShift
+from jensen.sides import Sides
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +47,7 @@ class Divergence:
     notes: tuple[str, ...] = ()
     how: Mapping[str, Any] = field(default_factory=dict)
     ratio: Callable[[Any], NDArray[np.float64]] | None = None
+    sides: Sides | None = None
 
     @property
     def different(self) -> bool:
@@ -95,6 +98,25 @@ class Divergence:
         joint = [one.name for one in self.columns if one.needed and not one.alone]
         hidden = f"; not by itself, but in how it goes with others: {_listed(joint)}" if joint else ""
         return f"look first at {_listed(first)}{hidden}"
+
+    def to_html(
+        self,
+        path: str | Path,
+        *,
+        titles: tuple[str, str] = ("a", "b"),
+        command: str = "",
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the page: one HTML file that needs nothing else. Returns where it is.
+
+        The numbers with what they mean, the panel, how well the critic is calibrated, and the columns and rows that differ most.
+        `titles`: of the two sides. Raises OutputError when `path` exists and `overwrite` is not given, or cannot be written.
+        """
+        from jensen.report.divergence_page import write_divergence
+
+        return write_divergence(
+            self.to_dict(), self.sides, Path(path), titles=titles, command=command, overwrite=overwrite
+        )
 
     def describe(self) -> str:
         """A few lines: the verdict, the numbers, what to do, notes."""

@@ -20,6 +20,7 @@ from jensen.discrepancy import Divergence
 from jensen.errors import Cannot, UsageError
 from jensen.quantity import Kind, Quantity
 from jensen.shifts import SIGNIFICANT, column_shifts, row_shifts, shuffle_losses
+from jensen.sides import Sides
 from jensen.space import Space
 
 Array = NDArray[Any]
@@ -83,7 +84,7 @@ def divergence(
     found = judge(x0, x1, space, seed=seed, features=lens, names=chosen, parts=parts)
     bridged, why = _bridged(x0, x1, space, found, seed)
     at = found.parts[0].report, found.parts[1].report
-    r0, r1 = x0[at[0]], x1[at[1]]
+    r0, r1, where = x0[at[0]], x1[at[1]], (pair.where[0][at[0]], pair.where[1][at[1]])
     losses = shuffle_losses(found.l0, found.l1, r0, r1, found.critic, seed) if not space.is_image else None
 
     def ratio(rows: Any) -> NDArray[np.float64]:
@@ -99,7 +100,7 @@ def divergence(
         found.gap,
         found.normaliser,
         column_shifts(x0, x1, space, names, losses),
-        row_shifts(found.l0, found.l1, (pair.where[0][at[0]], pair.where[1][at[1]])),
+        row_shifts(found.l0, found.l1, where),
         None if bridged is None else bridged.kl(r1),
         why,
         found.critic.name,
@@ -107,6 +108,7 @@ def divergence(
         (*pair.notes, *notes, *grid.notes, *_doubts(x0, x1, found)),
         _provenance(pair, found, seed),
         ratio,
+        Sides(space, names, x0, x1, (found.l0, found.l1), at, where),
     )
 
 

@@ -16,7 +16,7 @@ from jensen.checks.verdict import Verdict
 from jensen.data import Contexts, Rows
 from jensen.errors import Cannot, JensenError
 from jensen.fitted import Fitted
-from jensen.freshness import fresh_jsd
+from jensen.freshness import Fresh, told_apart
 from jensen.functional.site_links import LARGE, SiteLinks
 from jensen.insight import Insight, insight
 from jensen.links import site_links
@@ -45,11 +45,16 @@ class Entry:
     why_not: str | None
     samples: NDArray[Any] | None
     sample_rate: Quantity | None
-    jsd: Quantity | None = None
+    fresh: Fresh | None = None
     why_no_jsd: str | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     links: SiteLinks | None = None
     insight: Insight | None = None
+
+    @property
+    def jsd(self) -> Quantity | None:
+        """The bound by a fresh critic."""
+        return None if self.fresh is None else self.fresh.jsd
 
 
 def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: Stage) -> Entry:
@@ -71,7 +76,7 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
         if made_here:
             rate = Quantity(count / seconds, Kind.ESTIMATE, "rows/s", how={"n": count, "batch": count})
     tell(title, "judge")
-    jsd, why_no_jsd = _fresh_jsd(fitted, data, seed)
+    fresh, why_no_jsd = _fresh(fitted, data, seed)
     tell(title, "look")
     seen = insight(fitted, data, seed)
     tell(title, "audit")
@@ -82,7 +87,7 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
         why_not,
         samples,
         rate,
-        jsd,
+        fresh,
         why_no_jsd,
         _audit(fitted, data, seed),
         _links(fitted),
@@ -90,10 +95,10 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
     )
 
 
-def _fresh_jsd(fitted: Fitted, data: Rows, seed: int) -> tuple[Quantity | None, str | None]:
-    """The bound by a fresh critic, or why there is none."""
+def _fresh(fitted: Fitted, data: Rows, seed: int) -> tuple[Fresh | None, str | None]:
+    """What a fresh critic says, or why there is none."""
     try:
-        return fresh_jsd(fitted, data, seed), None
+        return told_apart(fitted, data, seed), None
     except Cannot as error:
         return None, f"cannot, because {error}"
 

@@ -206,7 +206,7 @@ class Fitted:
         The critic learns from the training part of `rows` (anything `jensen.rows` reads, in the model's space), is
         calibrated on the validation part, and both models are judged on the test part, which must be rows that this
         model was not fitted to. The result has log-likelihood (where the model has one) and Jensen-Shannon divergence
-        before and after, `sample` by rejection and, for models with log_prob, `score`: an estimate. Raises Cannot for a
+        before and after, `sample` by rejection, `resample` by weight and, for models with log_prob, `score`: an estimate. Raises Cannot for a
         conditional model and one that does not sample, DataError for too few rows.
         """
         from jensen.refining import refine

@@ -1,8 +1,9 @@
-"""A fitted model corrected by a critic: f1 = f0 D / (1 - D), and samples that a critic lets pass."""
+"""A fitted model corrected by a critic: f1 = f0 D / (1 - D), and its samples drawn again by what the critic says."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +16,13 @@ from jensen.critics.contest import LEAST_ROWS, Critic, choose_critic
 from jensen.data import Rows
 from jensen.data import rows as read_rows
 from jensen.data.grid import Grid, match_grid
-from jensen.errors import Cannot, DataError, UsageError
+from jensen.errors import Cannot, DataError, JensenWarning, UsageError, nearest
 from jensen.freshness import fresh_jsd
 from jensen.functional.intervals import mean_interval
 from jensen.functional.ratio import normaliser
 from jensen.model import Can
 from jensen.quantity import Kind, Quantity, Scores
+from jensen.resampling import Resampled, by_rejection, by_weight, pool_size
 from jensen.scoring import some_rows
 from jensen.space import Space
 
@@ -30,8 +32,10 @@ MOST = 20_000
 JUDGED = 4000
 """Samples behind the normaliser and the largest weight."""
 
-MOST_DRAWS = 200
-"""Samples drawn for each one that is kept, at most."""
+WAYS = ("auto", "rejection", "resampling")
+
+LEAST_PASSING = 1 / 50
+"""Where a smaller share of the samples passes, "auto" draws by weight instead."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,29 +96,44 @@ class Refined:
         told = {**found.how, "refined": "log f0 + logit - log Z"}
         return Scores(values, Kind.ESTIMATE, found.measure, found.dims, found.rows, how=told)
 
-    def sample(self, n: int, seed: int | None = None, context: None = None) -> NDArray[Any]:
-        """n rows of the model, each kept with probability e^(l - largest l) (discriminator rejection, Azadi et al. 2019).
+    def sample(
+        self, n: int, seed: int | None = None, context: None = None, *, by: str = "auto"
+    ) -> NDArray[Any]:
+        """n rows of the corrected model.
 
-        Raises Cannot where fewer than one in 200 is kept.
+        by: "rejection", each sample kept with probability e^(l - largest l), independent rows; "resampling", drawn by weight
+        out of a pool (see `resample`), which warns (JensenWarning) of what is to be doubted; "auto": rejection where at least
+        one in 50 passes. Raises Cannot where rejection keeps fewer than one in 200.
         """
-        if n < 1:
-            raise UsageError("expected at least one row to sample", f"got n={n}", "pass n=16, say")
+        if by not in WAYS:
+            raise UsageError("unknown way to draw", f"got {by!r}", nearest(str(by), WAYS))
         if context is not None:
             raise Cannot("a refined model takes no context", "got one", "leave it out")
-        source = np.random.default_rng(seed)
-        kept: list[NDArray[Any]] = []
-        have = drawn = 0
-        while have < n:
-            if drawn > MOST_DRAWS * n + 10_000:
-                raise Cannot(
-                    "too few samples pass", f"{have} of {drawn}", "fit a model that is nearer to the rows"
-                )
-            size = min(8192, math.ceil(1.2 * (n - have) / max(self.acceptance, 1 / MOST_DRAWS)) + 16)
-            rows = self.fitted.sample(size, seed=int(source.integers(2**32)))
-            chance = np.exp(np.minimum(self.log_ratio(rows) - self.ceiling, 0.0))
-            kept.append(rows[source.random(size) < chance])
-            have, drawn = have + len(kept[-1]), drawn + size
-        return np.concatenate(kept)[:n]
+        _check_count(n)
+        if by == "rejection" or (by == "auto" and self.acceptance >= LEAST_PASSING):
+            return by_rejection(self._draw, self.log_ratio, self.ceiling, self.acceptance, n, seed)
+        found = self.resample(n, seed)
+        if found.notes:
+            warnings.warn("; ".join(found.notes), JensenWarning, stacklevel=2)
+        return found.rows
+
+    def resample(self, n: int, seed: int | None = None, *, pool: int | None = None) -> Resampled:
+        """n rows out of `pool` samples by their weights e^l, with the effective sample size and notes on what to doubt.
+
+        For any model that samples, also where rejection passes next to nothing. `pool`: by default as many samples as are
+        worth four times n. Rows may repeat: see `distinct`. Of samples made elsewhere the pool is all there are.
+        """
+        _check_count(n)
+        share = self.normaliser.how["ess"] / self.normaliser.how["n"]
+        size = pool_size(n, share) if pool is None else pool
+        _check_count(size)
+        return by_weight(
+            self._draw, self.log_ratio, n, min(size, int(self.record.get("samples", size))), seed
+        )
+
+    def _draw(self, n: int, seed: int) -> NDArray[Any]:
+        rows: NDArray[Any] = self.fitted.sample(n, seed=seed)
+        return rows
 
     def describe(self) -> str:
         """A few lines: held-out numbers before and after."""
@@ -122,7 +141,12 @@ class Refined:
         if self.before is not None:
             lines.append(f"log-likelihood {self.before} -> {self.after}, gain {self.gain}")
         lines.append(f"JSD by a fresh critic {self.jsd_before} -> {self.jsd_after}")
-        lines.append(f"Z {self.normaliser}; {self.acceptance:.0%} of the samples pass")
+        share = self.normaliser.how["ess"] / self.normaliser.how["n"]
+        lines.append(
+            f"Z {self.normaliser}; {self.acceptance:.2g} of the samples pass; by weight they are worth {share:.2g} of as many"
+        )
+        if self.acceptance < LEAST_PASSING:
+            lines.append("so few pass that samples are drawn by weight: see the notes of `resample`")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -136,6 +160,7 @@ class Refined:
             **{name: None if one is None else one.to_dict() for name, one in found.items()},
             "critic": self.critic.name,
             "acceptance": self.acceptance,
+            "effective_share": self.normaliser.how["ess"] / self.normaliser.how["n"],
         }
 
 
@@ -170,12 +195,19 @@ def refine(fitted: Any, rows: Any, seed: int) -> Refined:
     return _judged(found, data, seed)
 
 
+def _check_count(n: int) -> None:
+    if n < 1:
+        raise UsageError("expected at least one row to sample", f"got n={n}", "pass n=16, say")
+
+
 def _judged(found: Refined, data: Rows, seed: int) -> Refined:
     """The same with what held-out rows say of it."""
-    numbers: dict[str, Quantity] = {
-        "jsd_before": fresh_jsd(found.fitted, data, seed + 2),
-        "jsd_after": fresh_jsd(found, data, seed + 2),
-    }
+    numbers: dict[str, Quantity] = {"jsd_before": fresh_jsd(found.fitted, data, seed + 2)}
+    with (
+        warnings.catch_warnings()
+    ):  # what there is to doubt of draws by weight is in `describe`, not a matter of these rows
+        warnings.simplefilter("ignore", JensenWarning)
+        numbers["jsd_after"] = fresh_jsd(found, data, seed + 2)
     if Can.LOG_PROB in found.can:
         scores = found.fitted.score(data), found.score(data)
         gains = scores[1].values - scores[0].values

@@ -131,5 +131,3 @@ def _mean(values: Array, kind: Kind, like: Scores, level: float) -> Quantity:
         level=level,
         how={"seeds": values.shape[0], "rows": like.rows, "n": values.shape[1], "over": "rows and seeds"},
     )
-
-

@@ -31,7 +31,7 @@ SIGNIFICANT, NEEDED_LEVEL = 0.05, 0.99
 
 @dataclass(frozen=True)
 class ColumnShift:
-    """How one column differs.
+    """How one column differs. site: its place among the columns compared.
 
     distance: between the two marginal laws alone, in [0, 1]: Kolmogorov-Smirnov for numbers, total variation for
     categories, a gap being a value of its own; an estimate. p_value: of equal marginal laws, asymptotic, corrected for
@@ -45,6 +45,7 @@ class ColumnShift:
     p_value: float
     loss: Quantity | None
     change: str
+    site: int = 0
 
     @property
     def alone(self) -> bool:
@@ -89,6 +90,7 @@ def column_shifts(
             corrected[site],
             None if losses is None else losses[site],
             _change(a[:, site], b[:, site], column),
+            site,
         )
         for site, (column, (distance, _)) in enumerate(zip(columns, found))
     ]

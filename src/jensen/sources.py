@@ -209,7 +209,8 @@ class DensitySource:
         return [self.density.name, self.codec.to_dict()]
 
     def facts(self) -> dict[str, Any]:
-        return {"name": self.density.name, "density": True, "counts": {}, "notes": [], "hash": None}
+        name, target = self.density.name, self.density.target
+        return {"name": name, "density": True, "target": target, "counts": {}, "notes": [], "hash": None}
 
     def conclude(self, fitted: Fitted, objective: Objective | None, seed: int) -> None:
         fitted.record["log_z"] = log_z(fitted, self.density, seed=seed).to_dict()

@@ -107,7 +107,11 @@ def test_every_model_meets_the_laws_somewhere(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("check", check_names())
+OF_A_FIT = {"mode_coverage"}
+"""Laws of a model and the rows that it was fitted to, which no model alone can meet: they have tests of their own."""
+
+
+@pytest.mark.parametrize("check", [name for name in check_names() if name not in OF_A_FIT])
 def test_every_law_meets_a_model(check: str) -> None:
     assert any(param.values[2] == check for param in CASES)
 

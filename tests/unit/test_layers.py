@@ -42,20 +42,20 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"}
-        | {"freshness", "refining", "as_distribution"},
-        {"diverging", "discrepancy", "shifts"},
+        | {"freshness", "refining", "resampling", "as_distribution"},
+        {"diverging", "discrepancy", "shifts", "sides"},
     ],
     [
         {"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}
-        | {"lens", "lensing", "sklearn", "insight", "rebuilding"}
+        | {"lens", "lensing", "sklearn", "insight", "rebuilding", "separation", "repeating"}
     ],
     [{"report", "cli", "__main__"}],
 ]
 """From the bottom up. A module imports from lower layers and from its own group; groups of one layer stay apart."""
 
-UPWARD = {("quantity", "functional.intervals"), ("comparison", "report")}
+UPWARD = {("quantity", "functional.intervals"), ("comparison", "report"), ("discrepancy", "report")}
 """The imports that may go up, to a module and what is inside it: a mean carries its interval, and intervals need
-nothing but numbers; a comparison hands its record to the report, which must not import it back."""
+nothing but numbers; a comparison and a divergence hand their records to the report, which must not import them back."""
 
 NARROW = {"functional": {"errors", "functional"}}
 """What may import less than its layer allows: the mathematics knows tensors only."""

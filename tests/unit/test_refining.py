@@ -9,7 +9,8 @@ import pytest
 
 import jensen
 from jensen.adapt.samples import samples_of
-from jensen.errors import Cannot, DataError
+from jensen.errors import Cannot, DataError, JensenWarning, UsageError
+from jensen.resampling import by_rejection, by_weight, pool_size
 from jensen.space import Space
 
 
@@ -79,3 +80,102 @@ def test_what_cannot_be_refined_says_why() -> None:
     given = jensen.fit("made", jensen.rows("iris", context="label"), steps=2, hidden=(8,))
     with pytest.raises(Cannot, match="conditional"):
         given.refine(jensen.rows("iris"))
+
+
+def tilted(x: np.ndarray) -> np.ndarray:
+    """log N(1, 1) - log N(0, 1)."""
+    return x[:, 0] - 0.5
+
+
+def normal(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 1))
+
+
+def test_rows_by_weight_follow_the_other_law_and_their_worth_is_the_known_one() -> None:
+    """N(0, 1) by weights e^(x - 1/2) is N(1, 1); E w^2 = e, so that the pool is worth a share 1 / e."""
+    found = by_weight(normal, tilted, 4000, 40_000, 0)
+    # the variance of the mean: of 4,000 systematic rows at most 1 / 4000, and of the pool's own error var / ess
+    error = math.sqrt(1 / 4000 + 1 / found.ess)
+    assert abs(found.rows.mean() - 1) < 5 * error
+    assert abs(found.rows.var() - 1) < 5 * math.sqrt(2) * error
+    assert found.ess / found.pool == pytest.approx(
+        1 / math.e, rel=0.06
+    )  # E w^4 is finite: its error is 1.6 %
+    assert found.pool == 40_000 and found.notes == () and found.distinct > 3600
+    again = by_weight(normal, tilted, 4000, 40_000, 0)
+    assert np.array_equal(found.rows, again.rows)
+
+
+def test_equal_weights_take_every_row_as_often() -> None:
+    found = by_weight(lambda n, seed: np.arange(n)[:, None], lambda x: np.zeros(len(x)), 30, 10, 3)
+    assert np.bincount(found.rows[:, 0]).tolist() == [3] * 10
+    assert found.ess == pytest.approx(10) and found.distinct == 10
+    assert any("fewer than the 30" in note for note in found.notes)
+    assert any("10 of the 30 rows are distinct" in note for note in found.notes)
+
+
+def test_a_law_that_is_hardly_ever_drawn_is_warned_of() -> None:
+    """N(5, 1) from N(0, 1): E w^2 = e^25, so that a handful of rows has all the weight."""
+    found = by_weight(normal, lambda x: 5 * x[:, 0] - 12.5, 500, 20_000, 0)
+    assert found.ess < 50 and any("heavy tail" in note for note in found.notes)
+    assert abs(found.rows.mean() - 5) > 0.5  # the warning is due: the mean is far off
+
+
+def test_both_ways_agree() -> None:
+    """A ratio with a ceiling: x in [-1, 1] tilted by e^x has the mean coth(1) - 1 = 0.3130."""
+
+    def draw(n: int, seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).uniform(-1, 1, (n, 1))
+
+    def ratio(x: np.ndarray) -> np.ndarray:
+        return x[:, 0]
+
+    truth = 1 / math.tanh(1) - 1
+    passed = by_rejection(draw, ratio, 1.0, 0.43, 8000, 0)
+    weighed = by_weight(draw, ratio, 8000, pool_size(8000, 0.75), 0)
+    for rows in (passed, weighed.rows):
+        assert abs(rows.mean() - truth) < 5 * 0.58 / math.sqrt(8000)
+
+
+def test_a_pool_is_worth_four_times_the_rows_or_as_large_as_allowed() -> None:
+    assert pool_size(100, 0.5) == 800 and pool_size(100, 0.0) == 30_000
+
+
+def test_a_refined_model_draws_by_weight_too(refined) -> None:
+    found = refined.resample(2000, 1)
+    share = (np.abs(found.rows[:, 0]) < 1).mean()
+    assert share < 0.08 and found.ess > 2000 and found.rows.shape == (2000, 2)
+    assert np.array_equal(refined.sample(50, 3, by="resampling"), refined.resample(50, 3).rows)
+    assert 0 < refined.to_dict()["effective_share"] <= 1
+    with pytest.warns(JensenWarning, match="fewer than the 400"):
+        small = refined.__class__(**{**vars(refined), "fitted": _Few(refined.fitted)})
+        small.sample(400, 0, by="resampling")
+    with pytest.raises(UsageError, match="did you mean rejection"):
+        refined.sample(5, by="rejecting")
+
+
+class _Few:
+    """A model of which there are 300 samples."""
+
+    def __init__(self, fitted) -> None:
+        self.fitted, self.record = fitted, {"samples": 300}
+
+    def sample(self, n: int, seed: int) -> np.ndarray:
+        assert n <= 300
+        return self.fitted.sample(n, seed=seed)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::jensen.errors.JensenWarning"
+)  # so few steps leave both models much to be doubted
+@pytest.mark.parametrize("model, hyper", [("vae", {"hidden": (16,), "latents": 2}), ("gan", {"width": 16})])
+def test_models_that_only_sample_or_have_a_bound_are_drawn_by_weight(model: str, hyper: dict) -> None:
+    """After a few steps both are far from the rows; the weights bring the spread of the first column nearer to the rows'."""
+    rows = lumps(800)
+    fitted = jensen.fit(model, rows, steps=60, seed=0, **hyper)
+    found = fitted.refine(jensen.rows(rows))
+    drawn = found.resample(1000, 0)
+    assert found.after is None and drawn.rows.shape == (1000, 2) and drawn.ess <= drawn.pool
+    before = np.abs(fitted.sample(4000, seed=1)[:, 0]).mean()
+    truth = np.abs(lumps(20_000)[:, 0]).mean()
+    assert abs(np.abs(drawn.rows[:, 0]).mean() - truth) < 0.7 * abs(before - truth)

@@ -28,6 +28,7 @@ CHECKS: dict[str, str] = {
     "triangular": "jensen.checks.triangular:check",
     "monotone": "jensen.checks.monotone:check",
     "onto": "jensen.checks.onto:check",
+    "mode_coverage": "jensen.checks.mode_coverage:check",
     "generator_gradient": "jensen.checks.generator_gradient:check",
     "rows_independent": "jensen.checks.rows_independent:check",
     "declared_abilities": "jensen.checks.declared_abilities:check",

@@ -28,6 +28,7 @@ EXAMPLES = (
     "jensen audit mynet.py:make --input-shape 1,28,28 --html audit.html",
     "jensen audit myflow.py:make --adapt zuko",
 )
+MODES = ("ring", "grid", "stacked-digits")
 
 
 @verb("audit", examples=EXAMPLES)
@@ -56,6 +57,11 @@ EXAMPLES = (
     "returning (z, log_det).",
 )
 @click.option(
+    "--modes",
+    type=click.Choice(MODES),
+    help="Do the samples reach every mode of this law? For a model fitted to its rows.",
+)
+@click.option(
     "--html",
     metavar="FILE.html",
     help="Write a page that opens offline: the verdicts, and maps of what is seen, missed and drawn in parallel.",
@@ -74,6 +80,7 @@ def audit(
     checks: str | None,
     channel_order: bool,
     adapt: str | None,
+    modes: str | None,
     html: str | None,
     overwrite: bool,
     seed: int,
@@ -121,6 +128,7 @@ def audit(
         channel_order=channel_order,
         checks=options.parse_names(checks),
         adapt=adapt,
+        modes=modes,
     )
     wanted = place is not None or html is not None
     field = look(subject, x, shape, place, channel_order) if wanted else None

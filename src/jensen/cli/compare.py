@@ -183,7 +183,7 @@ def _free(title: str, taken: dict[str, Any]) -> str:
 
 def _print(result: Comparison) -> None:
     from jensen.report.lens_table import lens_lines
-    from jensen.report.tables import audit_lines, order_lines, plain_table
+    from jensen.report.tables import audit_lines, order_lines, plain_table, separation_lines
 
     record = result.to_dict()
     if sys.stdout.isatty():
@@ -196,6 +196,8 @@ def _print(result: Comparison) -> None:
     for line in lines:
         colour = None if line.startswith("undecided") else "green"
         click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
+    for line in separation_lines(record):
+        click.echo(folded(line, 4, sys.stdout))
     for line in lens_lines(record):
         click.echo(line)
     checks = audit_lines(record)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from jensen.cli import options
-from jensen.cli.output import emit, pairs, shown
+from jensen.cli.failures import command_line
+from jensen.cli.output import emit, make_parent, pairs, refuse_taken_file, shown
 from jensen.cli.verb import verb
 from jensen.cli.wording import as_options, folded
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "jensen divergence january.csv june.csv",
     "jensen divergence data.csv samples.csv --drop id --json",
+    "jensen divergence january.csv june.csv --html drift.html",
 )
 COLUMNS_SHOWN = 5
 
@@ -28,14 +31,24 @@ COLUMNS_SHOWN = 5
 @click.argument("b", metavar="B")
 @click.option("--columns", metavar="A,B", help="Compare these columns only.  [default: all]")
 @options.drop
+@click.option(
+    "--html",
+    metavar="FILE.html",
+    help="Write a page that opens offline: the numbers and what they mean, the critics, the columns and rows that differ.",
+)
+@options.overwrite
 @options.seed("Seed of the split and of the critics.")
 @options.threads
 @options.as_json
+@click.pass_context
 def divergence(
+    ctx: click.Context,
     a: str,
     b: str,
     columns: str | None,
     drop: tuple[str, ...],
+    html: str | None,
+    overwrite: bool,
     seed: int,
     threads: int | None,
     as_json: bool,
@@ -48,6 +61,8 @@ def divergence(
     """
     from jensen.cli.start import settle_divergence
 
+    if html is not None:
+        refuse_taken_file(Path(html), overwrite)
     for source in (a, b):
         options.warn_of_namesake(source)
     import jensen
@@ -58,6 +73,10 @@ def divergence(
         emit({"a": a, "b": b, **found.to_dict()})
     else:
         _print(a, b, found)
+    if html is not None:  # after the numbers: a full disk must not cost them
+        make_parent(Path(html))
+        found.to_html(html, titles=(a, b), command=command_line(ctx), overwrite=overwrite)
+        click.echo(f"\nreport: {click.style(html, bold=True)}", err=as_json)
 
 
 def _print(a: str, b: str, found: Divergence) -> None:

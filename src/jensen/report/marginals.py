@@ -98,9 +98,14 @@ def paint_marginal(
 
 
 def plot_marginal(
-    space: Space, site: int, real: Values, samples: Mapping[str, Values], places: Mapping[str, int]
+    space: Space,
+    site: int,
+    real: Values,
+    samples: Mapping[str, Values],
+    places: Mapping[str, int],
+    grey: str = "real rows",
 ) -> Markup:
-    """One column as a small plot of its own."""
+    """One column as a small plot of its own; `grey`: what the grey values are."""
     from matplotlib.ticker import MaxNLocator
 
     column, name = space.column(site), column_name(space, site)
@@ -113,7 +118,9 @@ def plot_marginal(
             axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_title(short(name, 30), loc="left", color=INK)
 
-    label = f"Shares of the values of {name}: real rows, and samples of {', '.join(samples) or 'no model'}."
+    others = ", ".join(samples) or "no model"
+    said = f"samples of {others}" if grey == "real rows" else others
+    label = f"Shares of the values of {name}: {grey}, and {said}."
     return draw(paint, (2.7, 1.7), label, f"column{site}")
 
 
@@ -135,6 +142,6 @@ def _paint_bars(
         axes.plot(
             places + shift, level_shares(column, values, kept), "o", color=colours[name], markersize=3.5
         )
-    slanted = sum(map(len, labels)) > 18
+    slanted = sum(map(len, labels)) > (12 if most <= 8 else 18)  # short labels stand in a small plot
     axes.set_xticks(places, labels, rotation=90 if slanted else 0)
     axes.tick_params(axis="x", length=0)

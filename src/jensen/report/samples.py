@@ -15,20 +15,10 @@ from jensen.report.marginals import plot_marginal
 from jensen.report.numbers import plain
 from jensen.report.pairs import MOST, plot_pairs, points
 from jensen.report.pictures import Pictures
+from jensen.report.sheets import Sheet, image_sheet
 
 COLUMNS = 12  # marginal plots of a wide table
 Rows = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A PNG with its caption; `width` is its natural width on the page in pixels."""
-
-    caption: str
-    alt: str
-    uri: str
-    width: int
-    place: int | None = None  # the model's place in the record, for its colour; None for real rows
 
 
 @dataclass(frozen=True)
@@ -72,15 +62,8 @@ def _grids(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> D
     sampled = {name: pictures.drawable(name)[0] for name in names}
     count = images.how_many(space, [len(real), *map(len, sampled.values())])
     scale = images.scale_of(space, real)
-    across = images.across(count)
-
-    def sheet(rows: NDArray[Any], caption: str, place: int | None) -> Sheet:
-        tiled = images.tile(images.to_bytes(rows[:count], scale), across)
-        alt = f"{count} images: {caption}"
-        return Sheet(caption, alt, images.data_uri(tiled), images.natural_width(tiled), place)
-
-    grids = [sheet(real, "real, held out", None)]
-    grids += [sheet(rows, name, places[name]) for name, rows in sampled.items()]
+    grids = [image_sheet(real[:count], scale, "real, held out")]
+    grids += [image_sheet(rows[:count], scale, name, places[name]) for name, rows in sampled.items()]
     return Drawn(
         [
             f"{count} images each, not chosen: the first ones.",

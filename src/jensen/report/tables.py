@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jensen.report.numbers import aligned
 from jensen.report.ranking import Record, Row, binarised, legend, level, ranked
-from jensen.report.words import order_line, split_orders
+from jensen.report.words import order_line, separation_line, split_orders
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,6 +66,15 @@ def order_lines(record: Record) -> list[str]:
     """Proven orders first, such as `made > independent by 12.3 nats [10.1, 14.5]`, then the undecided pairs."""
     proven, undecided = split_orders(record)
     return [printable(order_line(order, record)) for order in [*proven, *undecided]]
+
+
+def separation_lines(record: Record) -> list[str]:
+    """Whose samples fresh critics tell from held-out rows more easily, decided pairs first, with a heading."""
+    found = sorted(record.get("separations", []), key=lambda one: not one["decided"])
+    if not found:
+        return []
+    heading = f"Fresh critics' bounds on the JSD, paired, all pairs together at level {record['order_level']:g}; {record['separations_note']}:"
+    return ["", heading, *(f"  {printable(separation_line(one))}" for one in found)]
 
 
 def audit_lines(record: Record) -> list[str]:

@@ -39,6 +39,7 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         },
         "scores": _scores(record),
         "orders": _orders(record),
+        "separations": _separations(record),
         "drawn": draw_samples(pictures, places),
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
         "lens": lens_view(record, pictures, places),
@@ -72,6 +73,19 @@ def _orders(record: Record) -> dict[str, Any]:
     return {"proven": [_order(order) for order in proven],
             "undecided": [{**_order(order), "reason": undecided_reason(order, record)} for order in undecided],
             "sure": sure(record)}  # fmt: skip
+
+
+def _separations(record: Record) -> dict[str, Any] | None:
+    """Whose samples are told apart more easily; None where fewer than two models sample."""
+    found = record.get("separations") or []
+    if not found:
+        return None
+    shown = [{**one, "difference": show(one["difference"])} for one in found]
+    return {
+        "decided": [one for one in shown if one["decided"]],
+        "open": [one for one in shown if not one["decided"]],
+        "note": f"At level {record['order_level']:g}, all pairs together: {record['separations_note']}.",
+    }
 
 
 def _order(order: Record) -> dict[str, Any]:

@@ -68,6 +68,15 @@ def order_line(order: Record, record: Record) -> str:
     return f"undecided: {order['better']} and {order['worse']}: {what}{undecided_reason(order, record)}"
 
 
+def separation_line(found: Record) -> str:
+    """Whose samples are told apart more easily, or that this is undecided; never a `>` between the names."""
+    shown = show(found["difference"])
+    size = f"{shown.value} {shown.unit} {shown.interval}".rstrip()
+    if found["decided"]:
+        return f"{found['farther']} is told apart more easily than {found['closer']}: its bound is larger by {size}"
+    return f"undecided: {found['closer']} and {found['farther']}: bounds differ by {size}"
+
+
 def by(shown: Shown | None) -> str:
     """The difference of a proven pair, such as `by 12.3 nats [10.1, 14.5]`."""
     if shown is None:
