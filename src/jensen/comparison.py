@@ -7,8 +7,9 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,17 @@ from jensen.conditioning import check_comparable
 from jensen.context import context_facts
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.entry import SHOWN, Entry, Stage, entry_dict, make_entry
+from jensen.entry import SHOWN, Entry, Stage, entry_dict, make_entry, scored
 from jensen.errors import UsageError
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit
-from jensen.functional.counts import check_draws
+from jensen.functional.counts import check_draws, check_whole
 from jensen.lens import lens_for, lens_unasked
 from jensen.lensing import Gallery, look
 from jensen.lineup import line_up, refuse_other_bits, strangers, titled
 from jensen.plan import Plan
-from jensen.quantity import Answer, Order, order
+from jensen.quantity import Answer, Order, Scores, order
+from jensen.repeating import Methods, methods_of
 from jensen.scoring import some_rows
 from jensen.separation import ABOUT, Separation, separations
 from jensen.train import Moment, Watch
@@ -46,7 +48,8 @@ class PairOrder:
 
 
 class Comparison:
-    """Models scored on the same held-out rows; `seen`: their samples through a lens, where there is one."""
+    """Models scored on the same held-out rows; `seen`: their samples through a lens, where there is one; `methods`: what
+    several seeds say of the way the models are made, where there are several."""
 
     def __init__(
         self,
@@ -55,8 +58,9 @@ class Comparison:
         level: float,
         facts: Mapping[str, Any],
         seen: Gallery | None = None,
+        methods: Methods | None = None,
     ) -> None:
-        self.data, self.level, self.facts, self.seen = data, level, dict(facts), seen
+        self.data, self.level, self.facts, self.seen, self.methods = data, level, dict(facts), seen, methods
         self.entries = sorted(entries, key=_rank)
 
     def orders(self) -> list[PairOrder]:
@@ -86,10 +90,13 @@ class Comparison:
     def table(self) -> str:
         """The table as aligned plain text, below it whose samples are told apart more easily, and what a lens shows."""
         from jensen.report.lens_table import lens_lines
+        from jensen.report.methods import method_lines
         from jensen.report.tables import plain_table, separation_lines
 
         record = self.to_dict()
-        return "\n".join([plain_table(record), *separation_lines(record), *lens_lines(record)])
+        return "\n".join(
+            [plain_table(record), *method_lines(record), *separation_lines(record), *lens_lines(record)]
+        )
 
     def _repr_html_(self) -> str:
         """For notebooks: the table, what is proven, and which checks fail."""
@@ -138,6 +145,7 @@ class Comparison:
             ],
             "separations": [one.to_dict() for one in self.separations()],
             "separations_note": f"about {ABOUT}",
+            "methods": None if self.methods is None else self.methods.to_dict(),
             "lens": None if self.seen is None else self.seen.to_dict(),
             "order_level": self.level,
             "orders_note": "all pairs together (Bonferroni), for rows like these and these weights",
@@ -163,6 +171,7 @@ def compare(
     command: str = "",
     watch: Stage | None = None,
     context: Any = None,
+    seeds: int = 1,
 ) -> Comparison:
     """Fit what is named, take what is fitted, and score all of it on the same held-out rows.
 
@@ -174,8 +183,9 @@ def compare(
     default line-up holds the models that can. `lens`: a fitted encoder, in whose features samples of every model are held
     against held-out rows, beside real rows, a Gaussian control and a second space; "train" for one fitted to the training
     rows (300 steps, or a third of the seconds of a model); "auto" for the same on images alone, with 500 training rows
-    and a budget of 150 steps or more, of which it takes a third at most; None for no such numbers. Raises UsageError for unknown names, SpaceError when a model cannot take
-    the rows, Cannot when it takes no context, Incomparable for a fitted model with a context among rows without one,
+    and a budget of 150 steps or more, of which it takes a third at most; None for no such numbers. `seeds`: every named
+    model is fitted so many times, with seed, seed + 1, ..., and `methods` says what that proves of the methods; table,
+    orders and page are of the first. Raises UsageError for unknown names, SpaceError when a model cannot take the rows, Cannot when it takes no context, Incomparable for a fitted model with a context among rows without one,
     or the other way round.
 
     >>> import jensen
@@ -186,6 +196,7 @@ def compare(
     if not 0 < level < 1:
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
     check_seed(seed)
+    check_whole("seeds", seeds, 1, "fits of every named model", "1 for these weights alone, 5 for the method")
     check_draws(k)
     data = read_rows(rows, context=context)
     if isinstance(models, Mapping):
@@ -196,22 +207,26 @@ def compare(
     started, begun = datetime.now(UTC), time.perf_counter()
     tell: Stage = watch or _silent
     budget = (
-        plan if steps is None and seconds is None else replace(plan or Plan(), steps=steps, seconds=seconds)
+        plan if steps is None and seconds is None else (plan or Plan()).replaced(steps=steps, seconds=seconds)
     )
     eye, said = None, ""
     if lens == "auto":
         eye, said = lens_unasked(data, budget or Plan(), seed, device, tell)
     elif lens is not None:
         eye = lens_for(lens, data, budget or Plan(), seed, device, tell)
-    entries = []
+    entries, scores = [], dict[str, list[Scores]]()
     for title, item in chosen.items():
+        named = item
         if isinstance(item, str):
-            tell(title, "fit")
-            on_moment = _relay(tell, title)
-            item = fit(
-                item, data, steps=steps, seconds=seconds, seed=seed, plan=plan, device=device, watch=on_moment
+            train = partial(
+                _trained, item, data, steps=steps, seconds=seconds, plan=plan, device=device, tell=tell
             )
-        entries.append(make_entry(title, item, data, k, seed, tell))
+            item = train(title, seed=seed)
+        entry = make_entry(title, item, data, k, seed, tell)
+        entries.append(entry)
+        if isinstance(named, str) and seeds > 1 and entry.scores is not None:
+            others = (train(title, seed=seed + more) for more in range(1, seeds))
+            scores[title] = [entry.scores, *(scored(other, data, k, seed) for other in others)]
     seen = None if eye is None else look(eye, entries, data, seed, tell)
     facts = {
         "warnings": [*strangers(chosen, data), *([said] if said else [])],
@@ -232,7 +247,23 @@ def compare(
         },
         "processor": processor(),
     }
-    return Comparison(data, entries, level, facts, seen)
+    methods = methods_of(scores, range(seed, seed + seeds), level) if scores else None
+    return Comparison(data, entries, level, facts, seen, methods)
+
+
+def _trained(
+    name: str,
+    data: Rows,
+    title: str,
+    *,
+    seed: int,
+    plan: Plan | None,
+    device: str,
+    tell: Stage,
+    **budget: Any,
+) -> Fitted:
+    tell(title, "fit")
+    return fit(name, data, seed=seed, plan=plan, device=device, watch=_relay(tell, title), **budget)
 
 
 def _drawn(title: str, source: Any, data: Rows) -> Any:

@@ -61,8 +61,7 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
     tell(title, "score")
     scores, why_not = None, None
     try:
-        held_out = None if data.context is None else data.context.held_out
-        scores = fitted.score(_held_out(fitted, data), k, held_out, seed=seed)
+        scores = scored(fitted, data, k, seed)
     except Cannot as error:
         why_not = f"cannot, because {error}"
     samples, rate = None, None
@@ -93,6 +92,12 @@ def make_entry(title: str, fitted: Fitted, data: Rows, k: int, seed: int, tell: 
         _links(fitted),
         seen,
     )
+
+
+def scored(fitted: Fitted, data: Rows, k: int, seed: int) -> Scores:
+    """The scores of the held-out rows. Raises Cannot for a model without a likelihood."""
+    held_out = None if data.context is None else data.context.held_out
+    return fitted.score(_held_out(fitted, data), k, held_out, seed=seed)
 
 
 def _fresh(fitted: Fitted, data: Rows, seed: int) -> tuple[Fresh | None, str | None]:

@@ -241,15 +241,14 @@ class _Task:
 def _budget(plan: Plan, steps: int | None, seconds: float | None) -> Plan:
     if steps is None and seconds is None:
         return plan
-    return replace(plan, steps=steps, seconds=seconds)
+    return plan.replaced(steps=steps, seconds=seconds)
 
 
 def _suited(plan: Plan, objective: Objective | None, model: Model) -> Plan:
-    """The plan with what suits the objective in place of settings that were left at their defaults."""
+    """The plan with what suits the objective in place of settings that were not given."""
     suits = getattr(objective, "suits", None)
     wanted: dict[str, Any] = {} if suits is None else suits(model)
-    default = Plan()
-    return replace(plan, **{k: v for k, v in wanted.items() if getattr(plan, k) == getattr(default, k)})
+    return plan.replaced(**{k: v for k, v in wanted.items() if k not in plan.given})
 
 
 def _open_folder(folder: Path, resume: bool, overwrite: bool) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 from jensen.errors import UsageError
 
@@ -26,7 +28,8 @@ class Plan:
     `precision`: of the forward and backward pass; "bf16" runs matrix products and convolutions in bfloat16 and the rest
     in float32 (autocast), "auto" does so where there is a GPU that can. Weights, likelihood heads, validation and scores
     stay in float32. `compile`: let torch compile the loss: the first step takes a minute or more, later ones less time
-    on a GPU or in long element-wise chains. `optimiser`: "adam" (rates near 0.002), "sgd" (with momentum; rates near
+    on a GPU or in long element-wise chains. A setting that is left out is the objective's own where it has one; one that is
+    given is kept, also where it equals the default (`given`). `optimiser`: "adam" (rates near 0.002), "sgd" (with momentum; rates near
     0.05) or "lars" (for contrastive learning with batches of thousands; rates near 1).
     """
 
@@ -44,6 +47,8 @@ class Plan:
     precision: str = "float32"
     compile: bool = False
     optimiser: str = "adam"
+    given: ClassVar[frozenset[str]] = frozenset()
+    """The settings that were given, of an instance."""
 
     def __post_init__(self) -> None:
         if self.steps is None and self.seconds is None:
@@ -86,6 +91,30 @@ class Plan:
         if progress < self.warmup:
             return self.rate * max(progress / self.warmup, 0.02)
         return self.rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+    def replaced(self, **changes: Any) -> Plan:
+        """The same plan with some settings changed; which ones were given is kept."""
+        found = replace(self, **changes)
+        object.__setattr__(found, "given", self.given | set(changes))
+        return found
+
+
+def _noting(init: Any) -> Any:
+    """An __init__ that notes which settings were given; all of them together come from a copy, and count where they differ."""
+
+    @functools.wraps(init)
+    def wrapper(self: Plan, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        names = [one.name for one in fields(Plan)]
+        told = {*names[: len(args)], *kwargs}
+        if told == set(names):
+            told = {one.name for one in fields(Plan) if getattr(self, one.name) != one.default}
+        object.__setattr__(self, "given", frozenset(told))
+
+    return wrapper
+
+
+Plan.__init__ = _noting(Plan.__init__)  # type: ignore[method-assign]
 
 
 def _need(what: str, given: object, holds: bool) -> None:

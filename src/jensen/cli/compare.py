@@ -58,6 +58,12 @@ EXAMPLES = (
 @options.steps
 @options.seconds
 @options.seed("Seed of the fits, the samples and the noise; the split of the rows stays the same.")
+@click.option(
+    "--seeds",
+    default=1,
+    show_default=True,
+    help="Fits of every named model, with as many seeds: above 1 the report also says what is proven of the methods.",
+)
 @options.draws
 @click.option(
     "--report", metavar="FILE.html", help="Where to write the report.  [default: report/<rows>.html]"
@@ -91,6 +97,7 @@ def compare(
     steps: int | None,
     seconds: float | None,
     seed: int,
+    seeds: int,
     k: int,
     report: str | None,
     overwrite: bool,
@@ -132,6 +139,7 @@ def compare(
             data,
             lens=eye,
             seed=seed,
+            seeds=seeds,
             plan=plan,
             k=k,
             device=device,
@@ -183,6 +191,7 @@ def _free(title: str, taken: dict[str, Any]) -> str:
 
 def _print(result: Comparison) -> None:
     from jensen.report.lens_table import lens_lines
+    from jensen.report.methods import method_lines
     from jensen.report.tables import audit_lines, order_lines, plain_table, separation_lines
 
     record = result.to_dict()
@@ -196,6 +205,8 @@ def _print(result: Comparison) -> None:
     for line in lines:
         colour = None if line.startswith("undecided") else "green"
         click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
+    for line in method_lines(record):
+        click.echo(line)
     for line in separation_lines(record):
         click.echo(folded(line, 4, sys.stdout))
     for line in lens_lines(record):

@@ -10,6 +10,7 @@ from jensen.notebook import PRETTY, VERDICTS
 from jensen.report.fields import draw_fields
 from jensen.report.latents import latents_view
 from jensen.report.lens_page import lens_view
+from jensen.report.methods import method_view
 from jensen.report.numbers import plain, show
 from jensen.report.pictures import Pictures
 from jensen.report.plot_scores import drawn_scores, plot_scores
@@ -40,6 +41,7 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         "scores": _scores(record),
         "orders": _orders(record),
         "separations": _separations(record),
+        "methods": method_view(record),
         "drawn": draw_samples(pictures, places),
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
         "lens": lens_view(record, pictures, places),
