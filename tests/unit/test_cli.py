@@ -439,3 +439,10 @@ def test_durations_are_read_at_a_glance() -> None:
 def test_the_resume_command_repeats_every_word() -> None:
     words = ["fit", "my rows.csv", "--model", "made", "--set", "hidden=[8, 8]", "--overwrite"]
     assert shlex.split(resume_command(words))[1:] == [*words[:-1], "--resume"]
+
+
+def test_a_budget_of_time_is_shared_by_the_fits() -> None:
+    facts = document("compare", "iris", "--models", "independent,made,maf", "--budget", "2s", "--seeds", "2")
+    taken = {model["name"]: model["fit_seconds"] for model in facts["models"]}
+    assert 0.3 < taken["made"] and 0.3 < taken["maf"] and taken["independent"] < 0.3  # half a second each
+    assert facts["methods"]["seeds"] == [0, 1]

@@ -16,6 +16,7 @@ from jensen.cli.output import base_name, describe, emit, make_parent, refuse_tak
 from jensen.cli.progress import open_progress
 from jensen.cli.verb import verb
 from jensen.cli.wording import folded
+from jensen.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jensen.comparison import Comparison
     from jensen.data import Rows
     from jensen.fitted import Fitted
+    from jensen.plan import Plan
 
 EXAMPLES = (
     "jensen compare digits --seconds 20",
@@ -58,6 +60,11 @@ EXAMPLES = (
 @options.steps
 @options.seconds
 @options.seed("Seed of the fits, the samples and the noise; the split of the rows stays the same.")
+@click.option(
+    "--budget",
+    metavar="2m",
+    help="Time for all fits together, shared equally: 90s, 2m, 1h. In place of --steps and --seconds.",
+)
 @click.option(
     "--seeds",
     default=1,
@@ -97,6 +104,7 @@ def compare(
     steps: int | None,
     seconds: float | None,
     seed: int,
+    budget: str | None,
     seeds: int,
     k: int,
     report: str | None,
@@ -133,6 +141,8 @@ def compare(
     }
     settle_threads(threads, data.space)
     describe(data, as_json, quiet)
+    if budget is not None:
+        plan = _shared(plan, budget, chosen, data, seeds, steps, seconds)
     with open_progress(quiet) as progress:
         result = jensen.compare(
             chosen,
@@ -187,6 +197,28 @@ def _free(title: str, taken: dict[str, Any]) -> str:
     """A title that nobody has yet."""
     numbered = (f"{title}-{number}" for number in itertools.count(2))
     return title if title not in taken else next(name for name in numbered if name not in taken)
+
+
+def _shared(
+    plan: Plan,
+    budget: str,
+    chosen: Any,
+    data: Rows,
+    seeds: int,
+    steps: int | None,
+    seconds: float | None,
+) -> Plan:
+    """The plan with an equal share of a time for every fit; models that are solved in one call need none."""
+    from jensen.lineup import line_up
+    from jensen.model import Model
+    from jensen.models import model_class
+
+    if steps is not None or seconds is not None:
+        raise UsageError("a budget is shared by all fits", "got --steps or --seconds too", "pass one of them")
+    names = line_up(data) if chosen is None else [one for one in chosen.values() if isinstance(one, str)]
+    trained = [name for name in names if model_class(name).solve is Model.solve]
+    share = options.duration(budget) / max(1, len(trained) * seeds)
+    return plan.replaced(steps=None, seconds=share)
 
 
 def _print(result: Comparison) -> None:

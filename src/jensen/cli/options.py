@@ -50,9 +50,26 @@ threads = click.option(
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 device = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
 steps = click.option("--steps", type=int, help="Budget in steps.  [default: 2000, unless --seconds is given]")
+UNITS = {"s": 1, "m": 60, "h": 3600}
 seconds = click.option(
     "--seconds", type=float, help="Budget in seconds; with --steps too, whichever ends first."
 )
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration: 90, 90s, 2m or 1.5h. Raises UsageError for anything else.
+
+    >>> duration("2m"), duration("1.5h"), duration("90")
+    (120.0, 5400.0, 90.0)
+    """
+    number, unit = (text[:-1], text[-1]) if text[-1:] in UNITS else (text, "s")
+    try:
+        seconds = float(number) * UNITS[unit]
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError("a budget is a length of time above 0", f"got {text!r}", "write 90s, 2m or 1h")
+    return seconds
 
 
 def _draws(ctx: click.Context, option: click.Parameter, text: str) -> int:

@@ -20,7 +20,7 @@ def fill(template: str, record: dict[str, Any], view: Callable[[], Mapping[str, 
     from markupsafe import Markup
 
     embedded = Markup(embed(record))  # first, for it refuses what is no JSON
-    script = asset("sort.js")
+    script = asset("sort.js") + asset("zoom.js")
     return (
         _environment()
         .get_template(template)
