@@ -14,13 +14,18 @@ from jensen.sources import split_identity
 from jensen.space import Space
 
 
+WIDE = 128
+"""Columns beyond which attention, whose cost grows with their square, is left to those who ask for it."""
+
+
 def line_up(rows: Rows) -> list[str]:
     """The default models for some rows: the baseline and the flagship of each family that takes them."""
     kind = rows.space.kind
     if "unseen" in rows.space.gaps:
         return ["independent", "vae"]  # what has a likelihood of some of the sites
     if kind == "mixed" or rows.space.gaps:
-        return _taking_context(["independent", "made", "transformer", "spline-flow"], rows)
+        attention = ["transformer"] if rows.space.dims <= WIDE else []
+        return _taking_context(["independent", "made", *attention, "spline-flow"], rows)
     names = ["independent"]
     if kind in ("real", "levels", "binary"):
         names.append("mixture")

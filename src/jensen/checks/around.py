@@ -37,9 +37,15 @@ class AroundColumns:
         self.centres = self.rows[:CENTRES]
         self.width = (4 / (d + 2) / len(self.centres)) ** (1 / (d + 4)) * self.spread
         most = int(self.levels.max())
-        level = torch.arange(max(most, 1))
-        live = level < self.levels[:, None]
-        found = (self.rows.unsqueeze(-1) == level).sum(0) / count[:, None]
+        live = torch.arange(max(most, 1)) < self.levels[:, None]
+        index = (
+            self.rows.nan_to_num(-1.0).long().T + 1
+        )  # gaps, and real columns, fall into a bin that is dropped
+        index = torch.where(self.levels[:, None] > 0, index, 0)
+        found = torch.zeros(d, max(most, 1) + 1, dtype=torch.float64)
+        found = (
+            found.scatter_add(1, index, torch.ones_like(index, dtype=torch.float64))[:, 1:] / count[:, None]
+        )
         uniform = live / self.levels.clamp(min=1)[:, None]
         self.masses = 0.5 * found + 0.5 * uniform
 
@@ -53,7 +59,8 @@ class AroundColumns:
         chi = normal(n, d, 3).square().mean(-1).sqrt()
         wide = torch.where(uniform(n, d) < 0.5, 1.5, 1 / chi)
         fresh = self.mean + self.spread * wide * normal(n, d)
-        index = (uniform(n, d).unsqueeze(-1) > self.masses.cumsum(-1)).sum(-1)
+        # (d, n): one table of masses a column
+        index = torch.searchsorted(self.masses.cumsum(-1), uniform(d, n)).T
         fresh = torch.where(self.levels > 0, index.minimum(self.levels - 1).double(), fresh)
         fresh = fresh.masked_fill(uniform(n, d) < self.gap, math.nan)
         anew = (uniform(n, d) < CHANGED) | (uniform(n, 1) < 0.5)

@@ -73,14 +73,23 @@ def _totals(head: Any, parameters: Tensor, sites: Tensor, space: Space) -> tuple
             unsettled = max(unsettled, error)
             levels = [nothing] if column.gaps == "value" else []
         else:
-            total = np.zeros((len(some), 1))
-            levels = [torch.full_like(nothing, level) for level in range(column.levels or 0)]
-            levels += [nothing] if column.gaps == "value" else []
+            total = _sums(head, some, at, column.levels or 0)
+            levels = [nothing] if column.gaps == "value" else []
         with torch.no_grad():
             for x in levels:
                 total = total + head.log_prob(some, x, at).double().exp().cpu().numpy()
         found.append(total)
     return np.concatenate(found, 1), unsettled
+
+
+def _sums(head: Any, parameters: Tensor, site: Tensor, levels: int) -> NDArray[np.float64]:
+    """The sums (n, 1) of the masses of all levels of a site with parameters (n, 1, size)."""
+    level = torch.arange(levels, dtype=parameters.dtype, device=parameters.device).unsqueeze(1)
+    with torch.no_grad():
+        masses = [
+            head.log_prob(row.expand(levels, -1, -1), level, site).double().exp().sum() for row in parameters
+        ]
+    return np.array([[float(mass)] for mass in masses])
 
 
 def _integrals(head: Any, parameters: Tensor, sites: Tensor) -> tuple[NDArray[np.float64], float]:

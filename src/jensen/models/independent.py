@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jensen.errors import UsageError
 from jensen.functional.ancestral import uniforms
-from jensen.functional.inversion import invert
+from jensen.functional.inversion import cut
 from jensen.model import Model
 from jensen.space import Space
 
@@ -79,14 +79,13 @@ class Independent(Model):
         u = uniforms(n, self.space.shape, generator, self.mean.device)
         masses = self.log_mass.double().exp()
         if not (self.some_real or self.space.gaps):
-            return invert(masses.expand(n, *masses.shape), u)
+            return cut(masses.flatten(0, -2), u.flatten(1).T).T.reshape(u.shape)
         share = self.log_gap.double().exp() * self.valued
         rest = ((u - share) / (1 - share)).clamp(min=torch.finfo(torch.float64).tiny)
         x = self.mean + self.log_scale.exp() * torch.special.ndtri(rest)
         if self.some_discrete:
             where = ~self.real.flatten()
-            some = masses.flatten(0, -2)[where]
-            index = invert(some.expand(n, *some.shape), rest.flatten(1)[:, where].clamp(max=1 - 2**-53))
+            index = cut(masses.flatten(0, -2)[where], rest.flatten(1)[:, where].T).T
             x.view(n, -1)[:, where] = index.to(x.dtype)
         return x.masked_fill(u < share, math.nan).to(self.mean.dtype)
 
@@ -105,9 +104,11 @@ class Independent(Model):
             self.mean.copy_(torch.where(self.real, mean, 0.0))
             self.log_scale.copy_(torch.where(self.real, variance.sqrt().clamp(min=1e-6).log(), 0.0))
         if self.some_discrete:
-            counts = torch.zeros_like(self.log_mass, dtype=torch.float64)
-            # a level at a time: a one-hot copy of the rows would not fit beside large data
-            for level in range(counts.size(-1)):
-                counts[..., level] = (x == level).sum(0)
-            counts = (counts + self.smoothing) * self.live
+            counts = torch.zeros_like(self.log_mass, dtype=torch.float64).flatten(0, -2)
+            flat, known = x.flatten(1), there.flatten(1)
+            # a site at a time: a one-hot copy of the rows would not fit beside large data
+            for site in (~self.real.flatten()).nonzero().flatten().tolist():
+                seen = flat[known[:, site], site].long()
+                counts[site] = torch.bincount(seen, minlength=counts.size(-1)).double()
+            counts = (counts.view(self.log_mass.shape) + self.smoothing) * self.live
             self.log_mass.copy_((counts / counts.sum(-1, keepdim=True).clamp(min=1e-300)).log())
