@@ -186,7 +186,7 @@ def child(side: str) -> None:
 
 
 SEEDS = 5
-STEPS = {"ring": 2000, "grid": 5000}
+STEPS = {"ring": 2000, "grid": 8000}
 
 
 def modes(repeats: int) -> dict[str, Any]:
