@@ -68,6 +68,7 @@ LEAF_PACKAGES = {
     "priors",
     "critics",
     "costs",
+    "course",
 }
 """One idea a file: no leaf of these is imported by another. What two share goes down to nn/ or functional/, and their
 `__init__` or catalogue names them as strings."""
@@ -77,6 +78,7 @@ GROUND = {
         *("base_mass", "densities", "fixed", "goodness", "maps", "quadrature", "sites", "subject", "twin"),
         *("verdict", "weighed"),
     },
+    "course": {"bijections", "claim", "deciding", "figures", "game", "known_latents", "photographed", "two_laws"},
     "critics": {"contest", "dense", "judgement", "logistic", "nets", "platt", "telescope"},
     "metrics": {"features"},
 }

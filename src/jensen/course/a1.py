@@ -117,7 +117,7 @@ def _figure() -> dict[str, object]:
         return ["".join("#" if value else "." for value in row) for row in mask.tolist()]
 
     drawn = [
-        one_map(f"{kind}, {k}x{k}", signs(conv_mask(kind, 1, 1, k)[0, 0]), f"Mask {kind} of a {k}x{k} kernel", here=(k // 2, k // 2))
+        one_map(f"{kind}, {k}x{k}", signs(conv_mask(kind, 1, 1, k)[0, 0]), f"Mask {kind} of a {k}x{k} kernel")
         for k in (3, 5)
         for kind in "AB"
     ]  # fmt: skip

@@ -95,4 +95,5 @@ def _any_module(seed: int, positions: int) -> Finding:
 def _drawn(kinds: str, found: SiteLinks) -> dict[str, object]:
     name, states = " then ".join(kinds), ["".join(row) for row in found.states[0]]
     valid = not (found.sees_itself or found.later_seen)
-    return one_map(name, states, f"{name}: {EXPECTED[kinds]}", here=(2, 2), valid=valid)
+    seen = " ".join(f"{row + 1}{column + 1}" for _, row, column in zip(*found.reached.nonzero()))
+    return one_map(name, states, f"{name}: {seen}", here=(2, 2), valid=valid)

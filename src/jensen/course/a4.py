@@ -8,11 +8,19 @@ from torch import Tensor, nn
 from jensen.auditing import audit
 from jensen.course.claim import Finding, Shown
 from jensen.course.deciding import counted
-from jensen.course.figures import SEEN, maps, one_map
+from jensen.course.figures import maps, one_map
 from jensen.functional.receptive import dependence
 from jensen.links import site_links
 from jensen.models.transformer import Transformer
 from jensen.space import Space
+
+LEGEND = {
+    "#": "earlier (or itself, where the output is about the next place), seen",
+    "-": "earlier, not seen",
+    "o": "the place itself",
+    "!": "later, seen: a leak",
+    ".": "later, not seen",
+}
 
 
 def show(seed: int = 0, *, places: int = 10) -> Shown:
@@ -34,8 +42,8 @@ def show(seed: int = 0, *, places: int = 10) -> Shown:
     figure = maps(
         "Who sees whom: a row for each output, a column for each input",
         [one_map("jensen's Transformer", _signs(ours), "The library's Transformer: earlier places only"),
-         *(one_map(f"torch, {name}", _signs(found), f"Layers of torch, {name}") for name, found in torchs.items())],
-        SEEN,
+         *(one_map(f"torch, {name}", _signs(found, True), f"Layers of torch, {name}") for name, found in torchs.items())],
+        LEGEND,
     )  # fmt: skip
     seen = int((ours & earlier).sum())
     return Shown(
@@ -62,9 +70,13 @@ def _leaks(found: dict[str, Tensor]) -> bool:
     return later["causal"] == 0 and later["mask off by one"] > 0 and later["no mask"] > 0
 
 
-def _signs(links: Tensor) -> list[str]:
+def _signs(links: Tensor, attends_itself: bool = False) -> list[str]:
+    """Attention lets a place see itself where the output is about the next one: nothing to mark there."""
+
     def sign(output: int, place: int) -> str:
-        signs = "#-" if place < output else "@o" if place == output else "!."
-        return signs[0] if bool(links[output, place]) else signs[1]
+        if output == place:
+            return "#" if attends_itself and bool(links[output, place]) else "!" if bool(links[output, place]) else "o"
+        seen, not_seen = "#-" if place < output else "!."
+        return seen if bool(links[output, place]) else not_seen
 
     return ["".join(sign(output, place) for place in range(len(links))) for output in range(len(links))]

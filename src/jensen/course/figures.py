@@ -75,16 +75,18 @@ def one_map(
 
 
 def pictures(title: str, sheets: Sequence[tuple[str, Any]], across: int) -> Figure:
-    """Sheets of images: a caption and values (n, channels, height, width) from 0 to 1 each, `across` of them a line."""
+    """Sheets of images: a caption and values (n, channels, height, width) from 0 to 1 each, `across` of them a line.
+
+    Kept as bytes in hexadecimal, an image a string.
+    """
+    levels = [(caption, (255 * values.clip(0, 1)).round().astype("uint8")) for caption, values in sheets]
     return {
         "kind": "pictures",
         "title": title,
         "across": across,
-        "sheets": [
-            {"caption": caption, "images": (255 * values.clip(0, 1)).round().astype(int).tolist()}
-            for caption, values in sheets
-        ],
-    }
+        "shape": list(levels[0][1].shape[1:]),
+        "sheets": [{"caption": caption, "images": [one.tobytes().hex() for one in images]} for caption, images in levels],
+    }  # fmt: skip
 
 
 def _points(values: Sequence[float | Quantity]) -> dict[str, Any]:
