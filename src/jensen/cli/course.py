@@ -28,13 +28,14 @@ MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
 @verb("course", examples=EXAMPLES, listing=(("Claims, by chapter", CHAPTER_LINES),))
 @click.argument("claims", metavar="[CLAIM|CHAPTER]...", nargs=-1)
-@click.option(
-    "--html", metavar="FILE.html", help="Write the illustrated page, which opens offline."
-)
+@click.option("--html", metavar="FILE.html", help="Write the illustrated page, which opens offline.")
 @options.overwrite
 @options.seed("Seed of every random number.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads for torch.  [default: OMP_NUM_THREADS, else 1]"
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads for torch.  [default: OMP_NUM_THREADS, else 1]",
 )
 @options.as_json
 @click.pass_context
@@ -105,7 +106,9 @@ def _print_findings(evidence: Mapping[str, Any]) -> None:
 
 def _print_total(found: list[dict[str, Any]]) -> None:
     counts = {answer: sum(claim["holds"] is answer for claim in found) for answer in MARKS}
-    parts = [f"{counts[True]} of {len(found)} claim{'s' if len(found) > 1 else ''} hold{'s' if len(found) == 1 else ''}"]
+    parts = [
+        f"{counts[True]} of {len(found)} claim{'s' if len(found) > 1 else ''} hold{'s' if len(found) == 1 else ''}"
+    ]
     parts += [f"{counts[False]} fail"] if counts[False] else []
     parts += [f"{counts[None]} not decided by this run"] if counts[None] else []
     seconds = sum(claim["seconds"] for claim in found)

@@ -78,8 +78,13 @@ def signs_drawn(figure: Mapping[str, Any]) -> str:
         parts += [f"  {one['said']}", *_map(states, here)]
     used = {sign for one in figure["maps"] for row in one["states"] for sign in row}
     shown = dict.fromkeys(_plain(sign) for sign in figure["legend"] if sign in used)
-    said = {mark: [text for sign, text in figure["legend"].items() if _plain(sign) == mark and sign in used] for mark in shown}
-    return "\n".join([*parts, "  " + "   ".join(f"{mark} {' or '.join(texts)}" for mark, texts in said.items())])
+    said = {
+        mark: [text for sign, text in figure["legend"].items() if _plain(sign) == mark and sign in used]
+        for mark in shown
+    }
+    return "\n".join(
+        [*parts, "  " + "   ".join(f"{mark} {' or '.join(texts)}" for mark, texts in said.items())]
+    )
 
 
 def _plain(sign: str) -> str:

@@ -27,6 +27,7 @@ EXPECTED = {
 }
 """Row and column from 1 of every pixel that is seen."""
 
+
 def show(seed: int = 0, *, positions: int = 3) -> Shown:
     """Follow the four stacks, count their paths by autograd, and try the same routine on other modules."""
     links = {kinds: site_links(stack(kinds), input_shape=(1, 5, 5), at=(2, 2)) for kinds in EXPECTED}

@@ -27,9 +27,7 @@ def show(
 ) -> Shown:
     """Curves of the share that is reached by depth, and the two stacks beside them, in the middle of a map."""
     at, layers = (side // 2, side // 2), range(deepest + 1)
-    found = {
-        k: blind_spot_curve(layers, shape=(side, side), position=at, kernel_size=k) for k in KERNELS
-    }
+    found = {k: blind_spot_curve(layers, shape=(side, side), position=at, kernel_size=k) for k in KERNELS}
     stacked = {n: _stack_sees(n, side, at) for n in depths}
     gated = {n: _gated_sees(n, side, at) for n in depths}
     findings = (
@@ -58,7 +56,9 @@ def _never(kernel: int, curve: Reach) -> Finding:
 def _followed(stacked: dict[int, NDArray[np.bool_]], curve: Reach) -> Finding:
     """Modules with weights, followed operation by operation, see as many pixels as the curve says."""
     wrong = sum(int(field.sum()) != int(curve.reached[n]) for n, field in stacked.items())
-    return counted("torch modules of that depth see as many pixels", wrong, len(stacked), depths=list(stacked))
+    return counted(
+        "torch modules of that depth see as many pixels", wrong, len(stacked), depths=list(stacked)
+    )
 
 
 def _whole(field: NDArray[np.bool_], side: int, at: tuple[int, int], layers: int) -> Finding:
@@ -110,7 +110,13 @@ def _maps(
 def _signs(field: NDArray[np.bool_], at: tuple[int, int]) -> list[str]:
     flat, place, width = field.reshape(-1), at[0] * field.shape[1] + at[1], field.shape[1]
     signs = [
-        ("@" if seen else "o") if i == place else ("#" if seen else "-") if i < place else "!" if seen else "."
+        ("@" if seen else "o")
+        if i == place
+        else ("#" if seen else "-")
+        if i < place
+        else "!"
+        if seen
+        else "."
         for i, seen in enumerate(flat)
     ]
     return ["".join(signs[start : start + width]) for start in range(0, len(signs), width)]

@@ -75,7 +75,13 @@ def _signs(links: Tensor, attends_itself: bool = False) -> list[str]:
 
     def sign(output: int, place: int) -> str:
         if output == place:
-            return "#" if attends_itself and bool(links[output, place]) else "!" if bool(links[output, place]) else "o"
+            return (
+                "#"
+                if attends_itself and bool(links[output, place])
+                else "!"
+                if bool(links[output, place])
+                else "o"
+            )
         seen, not_seen = "#-" if place < output else "!."
         return seen if bool(links[output, place]) else not_seen
 

@@ -135,7 +135,9 @@ def kl_on_both_sides(seed: int, n: int, reverse: bool) -> Shown:
         in_x, in_u = (_terms(flow, n, seed + 2 * number + side, reverse) for side in (0, 1))
         worst = max(worst, float((in_x[0] - in_x[1]).abs().max()))
         first, second = in_x[0].numpy(), in_u[1].numpy()
-        findings.append(agree(f"{name} of {kind} from samples in x is that from other samples in u", first, second))
+        findings.append(
+            agree(f"{name} of {kind} from samples in x is that from other samples in u", first, second)
+        )
         rows[kind] = {"in x": mean(first), "in u": mean(second)}
     findings.insert(0, exactly("point by point the log ratios in x and in u are the same", worst, 1e-8))
     findings.append(_closed(gaussians(seed), reverse))
@@ -168,5 +170,3 @@ def _closed(known: Gaussians, reverse: bool) -> Finding:
     return exactly(
         "for an affine map of Gaussians both sides have the same closed form", worst, 1e-10, truth=Quantity(truth, unit="nats")
     )  # fmt: skip
-
-

@@ -8,6 +8,7 @@ million, so that the course does not fail by itself; and it counts for something
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def counted(what: str, wrong: int, of: int, **numbers: Any) -> Finding:
     return Finding(what, None if of == 0 else wrong == 0, {**numbers, "compared": of, "wrong": wrong})
 
 
-def above(what: str, found: Quantity, least: float = 0.0, **numbers: Any) -> Finding:
+def above(what: str, found: Quantity, least: float = 0.0, /, **numbers: Any) -> Finding:
     """`found` exceeds `least`: by its whole interval, or not at all.
 
     >>> above("more than nothing", mean(np.array([1.0, 1.1, 0.9]))).holds
@@ -99,4 +100,4 @@ def rising(values: list[float], slack: float = 0.0) -> float:
     >>> rising([1.0, 2.0, 1.5])
     0.5
     """
-    return max(0.0, *(a - b - slack for a, b in zip(values, values[1:])), 0.0) if values else math.nan
+    return max(0.0, *(a - b - slack for a, b in pairwise(values)), 0.0) if values else math.nan

@@ -7,7 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-from jensen.course.bijections import FLOWS, bent, both_spaces, draws, jacobian_log_det, law, log_normal, seeded
+from jensen.course.bijections import (
+    FLOWS,
+    bent,
+    both_spaces,
+    draws,
+    jacobian_log_det,
+    law,
+    log_normal,
+    seeded,
+)
 from jensen.course.claim import Finding, Shown
 from jensen.course.deciding import exactly
 from jensen.course.figures import dots
@@ -34,7 +43,12 @@ def show(seed: int = 0, *, n: int = 3000, points: int = 8001) -> Shown:
     findings.append(_as_sampled(sampled))
     worst = max(abs(a - b) for a, b in integrals.values())
     one = sampled["jensen-shannon"]
-    figure = dots("Six divergences, before and after a spline flow", "value (log), with 95 % intervals", sampled, log_x=True)
+    figure = dots(
+        "Six divergences, before and after a spline flow",
+        "value (log), with 95 % intervals",
+        sampled,
+        log_x=True,
+    )
     return Shown(
         tuple(findings),
         f"six integrals differ by {worst:.0e} at most across the bijection; JSD from samples {one['in x']} and {one['in u']}",
@@ -68,7 +82,7 @@ def _sampled(seed: int, n: int) -> dict[str, dict[str, Quantity]]:
     pairs = {side: both_spaces(flow, x, mixture.log_prob(x)) for side, x in rows.items()}
     return {
         name: {
-            where: f_divergence(name, **{side: pair[number] for side, pair in pairs.items()})
+            where: f_divergence(name, at_p=pairs["at_p"][number], at_q=pairs["at_q"][number])
             for number, where in enumerate(("in x", "in u"))
         }
         for name in FORMS

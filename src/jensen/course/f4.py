@@ -25,7 +25,7 @@ from jensen.space import Space
 CONSTANT = 7.0
 """Added to the log density that is fitted to: nobody normalised it."""
 
-SMALL = {"transforms": 3, "hidden": (16,)}
+SMALL: dict[str, Any] = {"transforms": 3, "hidden": (16,)}
 
 
 def show(seed: int = 0, *, steps: int = 250, n: int = 4000) -> Shown:
@@ -53,8 +53,12 @@ def show(seed: int = 0, *, steps: int = 250, n: int = 4000) -> Shown:
         "forward KL, fitted to samples": {"before": mean(forward[0]), "after": mean(forward[1])},
         "reverse KL, fitted to a density": {"before": mean(reverse[0]), "after": mean(reverse[1])},
     }
-    named = " and ".join(str(one.record["objective"]).partition(":")[0] for one in (by_rows[1], by_density[1]))
-    summary = f"chosen: {named}; forward KL {mean(forward[1])}, reverse KL {mean(reverse[1])} after {steps} steps"
+    named = " and ".join(
+        str(one.record["objective"]).partition(":")[0] for one in (by_rows[1], by_density[1])
+    )
+    summary = (
+        f"chosen: {named}; forward KL {mean(forward[1])}, reverse KL {mean(reverse[1])} after {steps} steps"
+    )
     figure = dots("Two fits to one law, from samples and from its density", "nats, with 95 % intervals", rows)
     return Shown(findings, summary, (figure,))
 

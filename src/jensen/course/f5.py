@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from jensen.course.bijections import D, SPACE, bent, jacobian_log_det, log_normal, seeded
+from jensen.course.bijections import SPACE, D, bent, jacobian_log_det, log_normal, seeded
 from jensen.course.claim import Finding, Shown
 from jensen.course.deciding import exactly
 from jensen.course.figures import curves, dots
@@ -94,7 +94,9 @@ def _right(flow: PlanarFlow, towards: str, seed: int, n: int) -> list[Finding]:
     off = float((scored - drawn).abs().max())
     return [
         exactly(f"towards the {towards}, rows come back through the numerical inverse", back, 1e-7),
-        exactly(f"towards the {towards}, rows are scored by the density that drew them, by autograd", off, 1e-7),
+        exactly(
+            f"towards the {towards}, rows are scored by the density that drew them, by autograd", off, 1e-7
+        ),
     ]
 
 

@@ -56,7 +56,8 @@ def dots(
         "x": {"name": x, "log": log_x},
         "rows": list(rows),
         "series": [
-            {"name": name, **_points([row.get(name, float("nan")) for row in rows.values()])} for name in names
+            {"name": name, **_points([row.get(name, float("nan")) for row in rows.values()])}
+            for name in names
         ],
         "line": None if line is None else {"name": line[0], "value": line[1]},
     }

@@ -43,7 +43,9 @@ def show(
         discriminators[f"fresh {name}"] = lambda x, critic=one.critic: critic(flat(x))  # type: ignore[misc]
         right[f"fresh {name}"] = one.accuracy
     kinds = _images(held, seed)
-    called = {who: {kind: _called(logit(x)) for kind, x in kinds.items()} for who, logit in discriminators.items()}
+    called = {
+        who: {kind: _called(logit(x)) for kind, x in kinds.items()} for who, logit in discriminators.items()
+    }
     findings = (
         *(above(f"{who} tells held-out digits from samples", accuracy, 0.5) for who, accuracy in right.items()),
         *_senseless(called, right),
@@ -70,7 +72,9 @@ def _images(held: Tensor, seed: int) -> dict[str, Tensor]:
         "noise": torch.randint(17, held.shape, generator=generator),
         "patches of photographs": torch.from_numpy(photo).long(),
         "digits in negative": 16 - held,
-        "digits, pixels shuffled": held.flatten(2)[:, :, torch.randperm(64, generator=generator)].view_as(held),
+        "digits, pixels shuffled": held.flatten(2)[:, :, torch.randperm(64, generator=generator)].view_as(
+            held
+        ),
     }
 
 
@@ -88,7 +92,9 @@ def _senseless(called: dict[str, dict[str, Quantity]], right: dict[str, Quantity
     low, high = _range(called, apart)
     assert low.interval is not None and high.interval is not None
     return [
-        above(f"yet {worst[0]} calls most of {worst[1]} data: it knows nothing of everything else", found, 0.5),
+        above(
+            f"yet {worst[0]} calls most of {worst[1]} data: it knows nothing of everything else", found, 0.5
+        ),
         Finding(
             f"and discriminators of one game do not agree: {apart}",
             True if high.interval[0] > low.interval[1] else None,

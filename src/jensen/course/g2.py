@@ -28,11 +28,17 @@ def show(seed: int = 0, *, steps: int = 20) -> Shown:
     for name in GENERATORS:
         value, slope = _cost(name)
         found[name] = slope
-        findings.append(exactly(f"the {name} cost is {words[name]}", abs(value - float(definitions[name].mean())), DIGITS))
+        findings.append(
+            exactly(f"the {name} cost is {words[name]}", abs(value - float(definitions[name].mean())), DIGITS)
+        )
         findings.append(exactly(f"its slope in the logit is {'-D' if name == 'saturating' else 'D - 1'}, below 0 everywhere",
                                 max(float((slope - slopes[name]).abs().max()), float(slope.max().clamp(min=0))), DIGITS))  # fmt: skip
     ratio = found["nonsaturating"] / found["saturating"]
-    findings.append(exactly("their ratio is (1 - D) / D, sample by sample", float((ratio * d / (1 - d) - 1).abs().max()), 1e-9))
+    findings.append(
+        exactly(
+            "their ratio is (1 - D) / D, sample by sample", float((ratio * d / (1 - d) - 1).abs().max()), 1e-9
+        )
+    )
     findings += [_descends(name, seed, steps) for name in GENERATORS]
     at = LOGITS.tolist()
     figure = curves(
@@ -71,7 +77,7 @@ def _descends(name: str, seed: int, steps: int) -> Finding:
     length = torch.cat([g.flatten() for g in gradients]).norm()
     with torch.no_grad():
         for weight, gradient in zip(weights, gradients):
-            weight -= 0.05 * gradient / length
+            weight.sub_(0.05 * gradient / length)
         after, raised = judged()
     fell, rose = float(before.detach() - after), float((raised.sigmoid() - logit.detach().sigmoid()).mean())
     return Finding(

@@ -47,7 +47,8 @@ def show(
     """Discriminators of two known laws, from few rows; each with and without dropout on the same rows."""
     pair = Shifted(1.5, dims=dims)
     found = {
-        p: [_trained(pair, rows, steps, p, seed + number) for number in range(repeats)] for p in (0.0, dropout)
+        p: [_trained(pair, rows, steps, p, seed + number) for number in range(repeats)]
+        for p in (0.0, dropout)
     }
     ends = {p: [looks[-1] for looks in runs] for p, runs in found.items()}
     plain = ends[0.0]
@@ -72,7 +73,9 @@ LOOKS = 15
 def _trained(pair: Shifted, rows: int, steps: int, dropout: float, seed: int) -> list[Look]:
     """One discriminator, looked at along the way."""
     torch.manual_seed(seed)
-    train, test = (tuple(map(torch.from_numpy, pair.draw(n, seed + 1000 * k))) for k, n in ((1, rows), (2, 4000)))
+    train, test = (
+        tuple(map(torch.from_numpy, pair.draw(n, seed + 1000 * k))) for k, n in ((1, rows), (2, 4000))
+    )
     train, test = (tuple(side.float() for side in part) for part in (train, test))
     critic = Discriminator(DenseBody(pair.dims, 64, 2, dropout), 64, 0, spectral=False)
     player = Player(Told(critic, *train), Plan(steps=steps))
@@ -113,5 +116,9 @@ def _figure(found: dict[float, list[list[Look]]], truth: float, steps: int) -> d
 def _gaps(ends: dict[float, list[Look]], truth: float, dropout: float) -> dict[str, object]:
     rows = {}
     for p, name in ((0.0, "no dropout"), (dropout, f"dropout {dropout:g}")):
-        rows[name] = {side: mean(np.array([one.divergence[i] for one in ends[p]])) for i, side in enumerate(SIDES)}
-    return dots("At the end of training", "nats, with 95 % intervals over runs", rows, line=("the truth", truth))
+        rows[name] = {
+            side: mean(np.array([one.divergence[i] for one in ends[p]])) for i, side in enumerate(SIDES)
+        }
+    return dots(
+        "At the end of training", "nats, with 95 % intervals over runs", rows, line=("the truth", truth)
+    )

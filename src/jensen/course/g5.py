@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from jensen.course.claim import Finding, Shown
 from jensen.course.deciding import difference, difference_interval, mean
 from jensen.course.figures import curves, pictures

@@ -135,7 +135,9 @@ def played(
             if step + 1 in (*early, *late):
                 d_loss, g_loss = np.array(losses[-max(20, (step + 1) // 10) :]).T
                 critic = copy.deepcopy(match.game.critic).eval()
-                found.moments.append(Moment(step + 1, d_loss, g_loss, match.samples(held, seed + step), critic))
+                found.moments.append(
+                    Moment(step + 1, d_loss, g_loss, match.samples(held, seed + step), critic)
+                )
     return found
 
 

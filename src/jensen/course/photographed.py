@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +34,9 @@ GRAIN = 0.3
 SPLIT = (897, 200, 700)
 FEATURES = 64
 GEOMETRY: tuple[View, ...] = (Affine(rotate=15, zoom=(0.8, 1.25), shift=0.12),)
-COLOUR: tuple[View, ...] = (Jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, chance=1.0, grey=0.2),)
+COLOUR: tuple[View, ...] = (
+    Jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, chance=1.0, grey=0.2),
+)
 BOTH = (*GEOMETRY, *COLOUR)
 
 
@@ -61,7 +64,7 @@ def fresh_encoder() -> AdaptedEncoder:
     """A small dense network, from torch's own random state: h has 64 numbers, not below 0."""
     sizes = (SPACE.dims, 128, 128)
     layers: list[nn.Module] = [nn.Flatten()]
-    for inside, out in zip(sizes, sizes[1:]):
+    for inside, out in pairwise(sizes):
         layers += [nn.Linear(inside, out), nn.BatchNorm1d(out), nn.ReLU()]
     return encoder(nn.Sequential(*layers, nn.Linear(128, FEATURES), nn.ReLU()), SPACE)
 
@@ -87,7 +90,9 @@ def learned(
     """h and z of all rows, after the library's objective and optimiser; labels have no part in it."""
     torch.manual_seed(seed)
     model = fresh_encoder()
-    turn = Contrastive(temperature=temperature, depth=depth, width=width, views=tuple(views)).turns(model)[0]
+    turn: Any = Contrastive(temperature=temperature, depth=depth, width=width, views=tuple(views)).turns(
+        model
+    )[0]
     plan = Plan(steps=steps, batch=batch)
     player, data = Player(turn, plan), photographs()
     x = torch.as_tensor(np.asarray(data.train[:]))
@@ -110,8 +115,11 @@ def probed(features: Parts, labels: int | None = None, subsets: int = 1) -> floa
     given = photographs().context
     assert given is not None
     train, valid, test = (np.asarray(part).reshape(-1).astype(np.int64) for part in (given.train, given.valid, given.test))  # fmt: skip
-    places = [slice(None)] if labels is None else [slice(labels * i, labels * (i + 1)) for i in range(subsets)]
+    places = (
+        [slice(None)] if labels is None else [slice(labels * i, labels * (i + 1)) for i in range(subsets)]
+    )
     hits = [
-        linear_probe((features.train[at], train[at]), (features.valid, valid), features.test) == test for at in places
+        linear_probe((features.train[at], train[at]), (features.valid, valid), features.test) == test
+        for at in places
     ]
     return float(np.mean(hits))

@@ -61,11 +61,16 @@ def _loop(a: Tensor, b: Tensor, temperature: float) -> Finding:
     worst, found = 0.0, []
     for loss in (nt_xent, plain_loop):
         views = [view.clone().requires_grad_() for view in (a, b)]
-        value = loss(*views, temperature)
+        value = loss(views[0], views[1], temperature)
         found.append((value.detach(), *torch.autograd.grad(value, views)))
     for one, other in zip(*found):
         worst = max(worst, float((one - other).abs().max()))
-    return exactly(f"loss and gradient are those of a plain loop, T = {temperature}", worst, 1e-11, loss=float(found[0][0]))
+    return exactly(
+        f"loss and gradient are those of a plain loop, T = {temperature}",
+        worst,
+        1e-11,
+        loss=float(found[0][0]),
+    )
 
 
 def _who(a: Tensor, b: Tensor) -> Finding:
@@ -83,7 +88,9 @@ def _who(a: Tensor, b: Tensor) -> Finding:
 def _orthogonal(grid: Sequence[float]) -> Finding:
     """Orthonormal rows with equal views: log(1 + (2n - 2) exp(-1/T)), in closed form."""
     rows = torch.eye(16, dtype=torch.float64)
-    worst = max(
-        abs(float(nt_xent(rows, rows, t)) / math.log1p(30 * math.exp(-1 / t)) - 1) for t in grid
+    worst = max(abs(float(nt_xent(rows, rows, t)) / math.log1p(30 * math.exp(-1 / t)) - 1) for t in grid)
+    return exactly(
+        "orthonormal rows with equal views have the closed form log(1 + (2n - 2) e^(-1/T)), relative",
+        worst,
+        1e-9,
     )
-    return exactly("orthonormal rows with equal views have the closed form log(1 + (2n - 2) e^(-1/T)), relative", worst, 1e-9)

@@ -68,14 +68,18 @@ def _head_bends(turn: torch.nn.Module) -> Finding:
         head = turn.head
         bend = (head(u + v) + head(0 * u) - head(u) - head(v)).abs().max() / head(u).abs().max()  # type: ignore[operator]
     turn.train()
-    return Finding("the head is not linear", float(bend) > 1e-3, {"deviation from a linear map, relative": float(bend)})
+    return Finding(
+        "the head is not linear", float(bend) > 1e-3, {"deviation from a linear map, relative": float(bend)}
+    )
 
 
 def _reached(turn: torch.nn.Module, x: torch.Tensor) -> Finding:
     turn.zero_grad()
     turn(x).backward()
     still = [name for name, p in turn.named_parameters() if p.grad is None or not bool(p.grad.any())]
-    return counted("the gradient reaches every weight of encoder and head", len(still), len(list(turn.parameters())))
+    return counted(
+        "the gradient reaches every weight of encoder and head", len(still), len(list(turn.parameters()))
+    )
 
 
 def _kept(seed: int) -> list[Finding]:

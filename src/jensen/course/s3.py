@@ -49,7 +49,9 @@ def show(seed: int = 0, *, steps: int = 600) -> Shown:
         if line.features == name
     }
     figure = dots(
-        "Accuracy of a linear classifier on 700 test rows", "share right, with 95 % intervals over rows", table
+        "Accuracy of a linear classifier on 700 test rows",
+        "share right, with 95 % intervals over rows",
+        table,
     )
     return Shown(findings, _summary(found, few), (figure,))
 

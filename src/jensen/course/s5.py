@@ -37,7 +37,10 @@ def show(
     """The bound with the true ratio as critic, ratios that are learned, and NT-Xent where it exceeds the information."""
     found = {k: _info_nce(k, anchors // k, seed, 1.0) for k in candidates}
     other = {k: _info_nce(k, anchors // k, seed + 1, 0.5) for k in candidates}
-    learned = {name: np.array([_learned(name, seed + i, steps) for i in range(repeats)]) for name in ("InfoNCE", "a discriminator")}
+    learned = {
+        name: np.array([_learned(name, seed + i, steps) for i in range(repeats)])
+        for name in ("InfoNCE", "a discriminator")
+    }
     first, last = candidates[0], candidates[-1]
     bounds = {k: _bound(of, k) for k, of in found.items()}
     exceeds, pairs, independent = _nt_xent()
@@ -146,7 +149,11 @@ def _nt_xent(sizes: Sequence[int] = (2, 4, 8, 16, 32)) -> tuple[Finding, dict[in
             _chance(others, same) * math.log1p(same + (others - same) * math.exp(-1 / SHARP)) for same in range(others + 1)
         )  # fmt: skip
     worst = max(pairs.values())
-    numbers = {"information": math.log(2), "largest of NT-Xent": worst, "largest of InfoNCE": max(independent.values())}
+    numbers = {
+        "information": math.log(2),
+        "largest of NT-Xent": worst,
+        "largest of InfoNCE": max(independent.values()),
+    }
     finding = Finding(
         "NT-Xent's number can exceed the information, and so is an estimate and no bound; with independent negatives it does not",
         worst > math.log(2) + 1e-4 and max(independent.values()) <= math.log(2),

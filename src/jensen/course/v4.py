@@ -29,7 +29,8 @@ def show(seed: int = 0, *, ks: Sequence[int] = (1, 2, 4, 8, 16, 64, 256, 1024, 8
             bound = iwae(model.log_weights(x, k=k, generator=fresh))
             gaps[k], sure[k] = (truth - bound).numpy(), float(certified(bound, 1e-6))
         pool = [
-            model.log_prob_lower(x, k=k, generator=torch.Generator().manual_seed(seed)) for k in range(1, POOL + 1)
+            model.log_prob_lower(x, k=k, generator=torch.Generator().manual_seed(seed))
+            for k in range(1, POOL + 1)
         ]
     total = float(truth.mean())
     last = ks[-1]

@@ -28,7 +28,13 @@ WHOLE = 880
 
 def draw_figure(data: Data, key: str) -> dict[str, Any]:
     """What the template shows of one figure: its title, and plots, maps or sheets."""
-    drawn: dict[str, Any] = {"title": data["title"], "kind": data["kind"], "plot": None, "maps": [], "sheets": []}
+    drawn: dict[str, Any] = {
+        "title": data["title"],
+        "kind": data["kind"],
+        "plot": None,
+        "maps": [],
+        "sheets": [],
+    }
     if data["kind"] == "curves":
         drawn["plot"] = _curves(data, key)
     elif data["kind"] == "dots":
@@ -55,7 +61,9 @@ def _curves(data: Data, key: str) -> Markup:
             )  # fmt: skip
             known = there & ~np.isnan(low) & ~np.isnan(high)
             if known.any():
-                axes.fill_between(x[known], low[known], high[known], color=series(number), alpha=0.2, linewidth=0)
+                axes.fill_between(
+                    x[known], low[known], high[known], color=series(number), alpha=0.2, linewidth=0
+                )
         for line in data["lines"]:
             axes.axhline(line["value"], color=INK, linewidth=1, linestyle=(0, (1, 1.5)), label=line["name"])
         axes.set_xlabel(data["x"]["name"])
@@ -82,7 +90,9 @@ def _plain_ticks(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if 1 <= value < 1e6 else f"{value:g}"))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if 1 <= value < 1e6 else f"{value:g}")
+    )
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -97,10 +107,25 @@ def _dots(data: Data, key: str) -> Markup:
             values, low, high = (_array(one[name]) for name in ("values", "low", "high"))
             for height, start, end in zip(heights, low, high):
                 if not np.isnan(start):
-                    axes.plot([start, end], [height, height], color=series(number), linewidth=4.5, alpha=0.35, solid_capstyle="butt")
-            axes.plot(values, heights, "osD^"[number % 4], color=series(number), markersize=5, label=one["name"])
+                    axes.plot(
+                        [start, end],
+                        [height, height],
+                        color=series(number),
+                        linewidth=4.5,
+                        alpha=0.35,
+                        solid_capstyle="butt",
+                    )
+            axes.plot(
+                values, heights, "osD^"[number % 4], color=series(number), markersize=5, label=one["name"]
+            )
         if data["line"] is not None:
-            axes.axvline(data["line"]["value"], color=INK, linewidth=1, linestyle=(0, (1, 1.5)), label=data["line"]["name"])
+            axes.axvline(
+                data["line"]["value"],
+                color=INK,
+                linewidth=1,
+                linestyle=(0, (1, 1.5)),
+                label=data["line"]["name"],
+            )
         axes.set_yticks(range(len(rows)), [short(name, 34) for name in reversed(rows)])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_ylim(-0.7, len(rows) - 0.3)
@@ -141,10 +166,19 @@ def _sheets(data: Data) -> list[dict[str, Any]]:
     shape = tuple(data["shape"])
     found = []
     for sheet in data["sheets"]:
-        pixels = np.stack([np.frombuffer(bytes.fromhex(one), np.uint8).reshape(shape) for one in sheet["images"]])
+        pixels = np.stack(
+            [np.frombuffer(bytes.fromhex(one), np.uint8).reshape(shape) for one in sheet["images"]]
+        )
         tiled = images.tile(images.to_bytes(pixels, (0, 255)), data["across"])
         alt = f"{len(pixels)} images: {sheet['caption']}"
-        found.append({"caption": sheet["caption"], "alt": alt, "uri": images.data_uri(tiled), "width": tiled.shape[1] * max(1, WHOLE // tiled.shape[1])})
+        found.append(
+            {
+                "caption": sheet["caption"],
+                "alt": alt,
+                "uri": images.data_uri(tiled),
+                "width": tiled.shape[1] * max(1, WHOLE // tiled.shape[1]),
+            }
+        )
     return found
 
 
@@ -158,7 +192,9 @@ def _alt_curves(data: Data) -> str:
     for one in data["series"]:
         there = [(x, y) for x, y in zip(data["x"]["values"], one["values"]) if y is not None]
         if there:
-            parts.append(f"{one['name']} from {there[0][1]:.3g} at {there[0][0]:g} to {there[-1][1]:.3g} at {there[-1][0]:g}")
+            parts.append(
+                f"{one['name']} from {there[0][1]:.3g} at {there[0][0]:g} to {there[-1][1]:.3g} at {there[-1][0]:g}"
+            )
     parts += [f"{line['name']} at {line['value']:.3g}" for line in data["lines"]]
     return f"{data['title']}. {data['y']['name']} against {data['x']['name']}: {'; '.join(parts)}."
 
@@ -166,6 +202,8 @@ def _alt_curves(data: Data) -> str:
 def _alt_dots(data: Data) -> str:
     parts = []
     for place, name in enumerate(data["rows"]):
-        told = [(one["name"], one["values"][place]) for one in data["series"] if one["values"][place] is not None]
+        told = [
+            (one["name"], one["values"][place]) for one in data["series"] if one["values"][place] is not None
+        ]
         parts.append(f"{name}: {', '.join(f'{who} {value:.3g}' for who, value in told)}")
     return f"{data['title']}. {data['x']['name']}. {'; '.join(parts)}."

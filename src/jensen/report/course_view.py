@@ -28,11 +28,21 @@ def course_view(record: Mapping[str, Any], chapters: Mapping[str, str]) -> dict[
 
 
 def _summary(claims: list[Mapping[str, Any]]) -> str:
-    by_answer = {answer: [claim["claim"] for claim in claims if claim["holds"] is answer] for answer in VERDICTS}
+    by_answer = {
+        answer: [claim["claim"] for claim in claims if claim["holds"] is answer] for answer in VERDICTS
+    }
     if len(by_answer[True]) == len(claims):
-        return f"All {len(claims)} claims hold on this run." if len(claims) > 1 else "The claim holds on this run."
+        return (
+            f"All {len(claims)} claims hold on this run."
+            if len(claims) > 1
+            else "The claim holds on this run."
+        )
     parts = [f"{len(by_answer[True])} of {len(claims)} claims hold on this run"]
-    parts += [f"{listing(by_answer[False])} fail{'s' if len(by_answer[False]) == 1 else ''}"] if by_answer[False] else []
+    parts += (
+        [f"{listing(by_answer[False])} fail{'s' if len(by_answer[False]) == 1 else ''}"]
+        if by_answer[False]
+        else []
+    )
     parts += [f"{listing(by_answer[None])} could not be decided by it"] if by_answer[None] else []
     return f"{'; '.join(parts)}."
 
@@ -49,7 +59,8 @@ def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
         "summary": evidence["summary"],
         "findings": [_finding(finding) for finding in evidence["findings"]],
         "figures": [
-            draw_figure(figure, f"{name.lower()}-{number}") for number, figure in enumerate(evidence["figures"])
+            draw_figure(figure, f"{name.lower()}-{number}")
+            for number, figure in enumerate(evidence["figures"])
         ],
         "command": f"jensen course {name.lower()}{seed}",
         "seconds": f"{claim['seconds']:.1f}",

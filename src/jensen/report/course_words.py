@@ -28,7 +28,11 @@ def numbers_said(numbers: Mapping[str, Any]) -> list[str]:
 def value_said(value: Any) -> str:
     """One value as text.
 
-    >>> value_said({"value": 0.5, "sign": "~", "unit": "nats", "interval": [0.4, 0.6]}), value_said(1e-15), value_said(None)
+    >>> (
+    ...     value_said({"value": 0.5, "sign": "~", "unit": "nats", "interval": [0.4, 0.6]}),
+    ...     value_said(1e-15),
+    ...     value_said(None),
+    ... )
     ('~ 0.50 nats [0.40, 0.60]', '1e-15', 'not finite')
     """
     if isinstance(value, Mapping) and "sign" in value:
