@@ -78,7 +78,16 @@ GROUND = {
         *("base_mass", "densities", "fixed", "goodness", "maps", "quadrature", "sites", "subject", "twin"),
         *("verdict", "weighed"),
     },
-    "course": {"bijections", "claim", "deciding", "figures", "game", "known_latents", "photographed", "two_laws"},
+    "course": {
+        "bijections",
+        "claim",
+        "deciding",
+        "figures",
+        "game",
+        "known_latents",
+        "photographed",
+        "two_laws",
+    },
     "critics": {"contest", "dense", "judgement", "logistic", "nets", "platt", "telescope"},
     "metrics": {"features"},
 }

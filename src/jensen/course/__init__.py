@@ -29,7 +29,7 @@ CATALOGUE: dict[str, str] = {
     "A3": "One mask A and any number of masks B never reach all earlier pixels; two stacks with one shift at their link do.",
     "A4": "The causal mask of a Transformer is the same idea, and the same audit proves it.",
     "F1": "The forward KL divergence of a flow from its target is the same in x and, pulled back through the flow, in u.",
-    "F2": "So is the reverse KL divergence.",
+    "F2": "The reverse KL divergence, too, is the same in x and in u.",
     "F3": "Every f-divergence is unchanged by a bijection.",
     "F4": "Samples without a density call for forward KL, a density without samples for reverse KL; the library chooses by what it is given and says so.",
     "F5": "A planar flow is cheap in one direction only; the other takes a numerical root, so that here it does both.",
@@ -46,7 +46,7 @@ CATALOGUE: dict[str, str] = {
     "S1": "In NT-Xent every view must pick its partner out of the other 2n - 1; a guess loses log(2n - 1).",
     "S2": "Two random views of a row, an encoder for h, a non-linear head for z; the loss is on z, and h is kept.",
     "S3": "A linear classifier on frozen h says what was learned, held against raw pixels, PCA and the untrained encoder.",
-    "S4": "Views composed beat each alone, h beats z, temperature and batch size matter, and a head beats none.",
+    "S4": "Views composed beat each alone, h beats z, temperature and batch size matter, and a non-linear head beats a linear one, which beats none.",
     "S5": "A contrastive loss fits a density ratio: log(candidates) - InfoNCE bounds the mutual information from below, while NT-Xent's number is an estimate.",
 }
 """Every claim: the file of the same name shows it."""
@@ -83,7 +83,9 @@ def execute(name: str, seed: int = 0, **sizes: Any) -> Claim:
     from jensen.fitting import check_seed
 
     check_seed(seed)
-    (name,) = chosen([name]) if len(name) > 1 else (name,)
+    name = name.upper()
+    if name not in CATALOGUE:
+        raise UsageError("unknown claim", f"got {name!r}", nearest(name, CATALOGUE))
     module = import_module(f"jensen.course.{name.lower()}")
     begun = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
