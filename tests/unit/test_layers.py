@@ -79,6 +79,7 @@ LEAF_PACKAGES = {
     "priors",
     "critics",
     "costs",
+    "course",
 }
 """One idea a file: no leaf of these is imported by another. What two share goes down to nn/ or functional/, and their
 `__init__` or catalogue names them as strings."""
@@ -100,6 +101,16 @@ GROUND = {
             "twin",
         ),
         *("verdict", "weighed"),
+    },
+    "course": {
+        "bijections",
+        "claim",
+        "deciding",
+        "figures",
+        "game",
+        "known_latents",
+        "photographed",
+        "two_laws",
     },
     "critics": {"contest", "dense", "judgement", "logistic", "nets", "platt", "telescope"},
     "metrics": {"features"},

@@ -27,13 +27,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "tightness": ("jensen.cli.tightness", "How loose a run's lower bound is, on rows that it makes itself."),
     "divergence": ("jensen.cli.divergence", "Are two sets of rows from one law? How far apart, and where."),
     "audit": ("jensen.cli.audit", "Is a model what it claims to be? A run, or any torch module of yours."),
+    "course": ("jensen.cli.course", "The claims behind these models, executed live, with the evidence."),
     "models": ("jensen.cli.models", "The models there are, what they take and what they can do."),
 }
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Fit and use": ("fit", "sample", "complete", "score", "embed"),
     "Judge": ("compare", "tightness", "divergence", "audit"),
-    "Look up": ("models",),
+    "Look up": ("course", "models"),
 }
 
 EXAMPLES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,6 +65,31 @@ def drawn(found: SiteLinks | Cannot) -> str:
         parts += _map(one, here)
     parts.append("  # reached   . not reached   @ the place itself, reached   o not reached")
     return "\n".join([*parts, *(f"  {line}" for line in found.words())])
+
+
+def signs_drawn(figure: Mapping[str, Any]) -> str:
+    """A figure of maps of signs, as `jensen.course.figures.maps` makes them, in characters."""
+    import numpy as np
+
+    parts = [click.style(figure["title"], bold=True)]
+    for one in figure["maps"]:
+        states = np.array([list(row) for row in one["states"]])
+        here = (-1, -1) if one["here"] is None else (one["here"][0], one["here"][1])
+        parts += [f"  {one['said']}", *_map(states, here)]
+    used = {sign for one in figure["maps"] for row in one["states"] for sign in row}
+    shown = dict.fromkeys(_plain(sign) for sign in figure["legend"] if sign in used)
+    said = {
+        mark: [text for sign, text in figure["legend"].items() if _plain(sign) == mark and sign in used]
+        for mark in shown
+    }
+    return "\n".join(
+        [*parts, "  " + "   ".join(f"{mark} {' or '.join(texts)}" for mark, texts in said.items())]
+    )
+
+
+def _plain(sign: str) -> str:
+    """The character that stands for a sign without colour."""
+    return "@" if sign == "@" else "o" if sign == "o" else "#" if sign in "#!" else "."
 
 
 def _map(states: NDArray[np.str_], here: tuple[int, int]) -> list[str]:
