@@ -13,7 +13,6 @@ from jensen.models import CATALOGUE, model_class
 from jensen.sources import split_identity
 from jensen.space import Space
 
-
 WIDE = 128
 """Columns beyond which attention, whose cost grows with their square, is left to those who ask for it."""
 
