@@ -23,6 +23,7 @@ from jensen.data import Rows
 from jensen.data import rows as read_rows
 from jensen.entry import SHOWN, Entry, Stage, entry_dict, make_entry
 from jensen.errors import UsageError
+from jensen.fidelity import Fidelity, look_at_tables
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit
 from jensen.lens import lens_for, lens_unasked
@@ -44,7 +45,8 @@ class PairOrder:
 
 
 class Comparison:
-    """Models scored on the same held-out rows; `seen`: their samples through a lens, where there is one."""
+    """Models scored on the same held-out rows; `seen`: their samples through a lens, where there is one; `fidelity`: their
+    samples as a table, where the rows are one."""
 
     def __init__(
         self,
@@ -53,8 +55,10 @@ class Comparison:
         level: float,
         facts: Mapping[str, Any],
         seen: Gallery | None = None,
+        fidelity: Fidelity | None = None,
     ) -> None:
         self.data, self.level, self.facts, self.seen = data, level, dict(facts), seen
+        self.fidelity = fidelity
         self.entries = sorted(entries, key=_rank)
 
     def orders(self) -> list[PairOrder]:
@@ -73,12 +77,13 @@ class Comparison:
         return [pair for pair in self.orders() if pair.order.answer is Answer.PROVEN]
 
     def table(self) -> str:
-        """The table as aligned plain text, and below it what a lens shows."""
+        """The table as aligned plain text, and below it what a lens and single columns show."""
+        from jensen.report.fidelity import fidelity_lines
         from jensen.report.lens_table import lens_lines
         from jensen.report.tables import plain_table
 
         record = self.to_dict()
-        return "\n".join([plain_table(record), *lens_lines(record)])
+        return "\n".join([plain_table(record), *lens_lines(record), *fidelity_lines(record)])
 
     def _repr_html_(self) -> str:
         """For notebooks: the table, what is proven, and which checks fail."""
@@ -92,7 +97,13 @@ class Comparison:
 
         samples = {entry.name: entry.samples for entry in self.entries if entry.samples is not None}
         views = None if self.seen is None else self.seen.views
-        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples, views)
+        real = some_rows(self.data.test, SHOWN, 0)
+        if self.fidelity is not None:  # of a table there are more
+            real = self.fidelity.real
+            samples |= {
+                one.name: one.samples for one in self.fidelity.likenesses if one.samples is not None
+            }
+        pictures = Pictures(self.data.space, real, samples, views)
         return write_report(self.to_dict(), pictures, Path(path), overwrite=overwrite)
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,6 +136,7 @@ class Comparison:
                 for pair in self.orders()
             ],
             "lens": None if self.seen is None else self.seen.to_dict(),
+            "fidelity": None if self.fidelity is None else self.fidelity.to_dict(),
             "order_level": self.level,
             "orders_note": "all pairs together (Bonferroni), for rows like these and these weights",
             "record": self.facts,
@@ -198,6 +210,7 @@ def compare(
             )
         entries.append(make_entry(title, item, data, k, seed, tell))
     seen = None if eye is None else look(eye, entries, data, seed, tell)
+    fidelity = look_at_tables(entries, data, seed, tell)
     facts = {
         "warnings": [*strangers(chosen, data), *([said] if said else [])],
         "command": command,
@@ -217,7 +230,7 @@ def compare(
         },
         "processor": processor(),
     }
-    return Comparison(data, entries, level, facts, seen)
+    return Comparison(data, entries, level, facts, seen, fidelity)
 
 
 def _drawn(title: str, source: Any, data: Rows) -> Any:

@@ -47,7 +47,7 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"comparison", "entry", "lineup", "auditing", "bracketing", "links", "adapt", "course", "probing"}
-        | {"lens", "lensing", "sklearn"}
+        | {"lens", "lensing", "fidelity", "sklearn"}
     ],
     [{"report", "cli", "__main__"}],
 ]

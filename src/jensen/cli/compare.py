@@ -182,6 +182,7 @@ def _free(title: str, taken: dict[str, Any]) -> str:
 
 
 def _print(result: Comparison) -> None:
+    from jensen.report.fidelity import fidelity_lines
     from jensen.report.lens_table import lens_lines
     from jensen.report.tables import audit_lines, order_lines, plain_table
 
@@ -196,7 +197,7 @@ def _print(result: Comparison) -> None:
     for line in lines:
         colour = None if line.startswith("undecided") else "green"
         click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
-    for line in lens_lines(record):
+    for line in lens_lines(record) + fidelity_lines(record):
         click.echo(line)
     checks = audit_lines(record)
     if checks:

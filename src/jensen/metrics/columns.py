@@ -8,11 +8,14 @@ that attains it is the witness: what there is too much or too little of.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.data.shown import shown_value
 from jensen.errors import Cannot
 from jensen.functional.intervals import normal_quantile
 from jensen.metrics.features import estimate
@@ -31,27 +34,38 @@ Values = NDArray[np.float64]
 
 def measure(tables: Tables) -> dict[str, Quantity]:
     """The distance of every column by name, with what real rows against real rows give at these sizes."""
-    pool = tables.real if tables.train is None else np.concatenate([tables.real, tables.train])
+    return column_distances(tables)
+
+
+def column_distances(
+    tables: Tables, most: int | None = None, *, usual: Sequence[tuple[float, float] | None] | None = None
+) -> dict[str, Quantity]:
+    """The same of the first `most` columns; `usual`: what `columns_real_to_real` gave.
+
+    A column without a value on one side is left out. Raises Cannot where all are.
+    """
+    known = columns_real_to_real(tables, most) if usual is None else usual
     found = {}
-    for site, name in enumerate(tables.names()):
-        column = tables.space.column(site)
-        sizes = len(tables.real), len(tables.fake)
-        try:
-            usual, high = real_to_real(pool[:, site], column, *sizes, seed=tables.seed)
-            found[name if name not in found else f"{name} ({site + 1})"] = column_distance(
-                tables.real[:, site],
-                tables.fake[:, site],
-                column,
-                real_to_real=usual,
-                high=high,
-                **tables.how(),
-            )
-        except Cannot:  # a column without a value on one side: the others still have a number
+    for site, (name, chance) in enumerate(zip(tables.names(), known)):
+        if chance is None:
             continue
+        column, told = tables.space.column(site), {"real_to_real": chance[0], "high": chance[1], **tables.how()}
+        with suppress(Cannot):  # the others still have a number
+            found[name] = column_distance(tables.real[:, site], tables.fake[:, site], column, **told)
     if not found:
-        raise Cannot(
-            "no column has values on both sides", f"got {len(tables.real)} rows", "hold out more rows"
-        )
+        raise Cannot("no column has values on both sides", f"got {len(tables.real)} rows", "hold out more rows")
+    return found
+
+
+def columns_real_to_real(tables: Tables, most: int | None = None) -> list[tuple[float, float] | None]:
+    """`real_to_real` of each of the first `most` columns, of held-out and training rows; None where there are too few."""
+    pool = tables.real if tables.train is None else np.concatenate([tables.real, tables.train])
+    sizes, found = (len(tables.real), len(tables.fake)), []
+    for site in range(min(tables.space.dims, most or tables.space.dims)):
+        one: tuple[float, float] | None = None
+        with suppress(Cannot):
+            one = real_to_real(pool[:, site], tables.space.column(site), *sizes, seed=tables.seed)
+        found.append(one)
     return found
 
 
@@ -146,22 +160,10 @@ def _witness(inside: Values, column: Column, by_order: bool) -> str:
         if math.isinf(top):
             return "gaps"
         gaps = " or gaps" if column.gaps == "value" else ""
-        return f"values up to {_moment(top, column)}{gaps}"
-    labels = column.labels
+        return f"values up to {shown_value(top, column)}{gaps}"
     names = [
-        "gap"
-        if math.isinf(i)
-        else labels[int(i)]
-        if labels is not None
-        else f"{column.low + column.step * i:g}"
-        for i in inside.tolist()
+        shown_value(math.nan if math.isinf(level) else column.low + column.step * level, column)
+        for level in inside.tolist()
     ]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-def _moment(value: float, column: Column) -> str:
-    if not column.time:
-        return f"{value:,.6g}"
-    unit = "D" if column.time == "days" else "s"
-    return str(np.datetime64(int(value), unit)).replace("T", " ")

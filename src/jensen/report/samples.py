@@ -16,7 +16,7 @@ from jensen.report.numbers import plain
 from jensen.report.pairs import MOST, plot_pairs, points
 from jensen.report.pictures import Pictures
 
-COLUMNS = 12  # marginal plots of a wide table
+COLUMNS = 24  # marginal plots of a wide table
 Rows = NDArray[np.float64]
 
 
@@ -134,6 +134,8 @@ def _pairs(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> D
 def _wide(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> Drawn:
     real, sampled = _equal(pictures, names)
     drawn = _columns(pictures, real, sampled, places)
+    if pictures.space.gaps or any(column.kind == "categorical" for column in pictures.space.columns):
+        return drawn  # codes do not correlate: the map of pairs says what hangs together
     matrices = [_matrix(real, "real, held out", None)]
     matrices += [_matrix(rows, name, places[name]) for name, rows in sampled.items()]
     return Drawn(drawn.said, columns=drawn.columns, correlations=matrices)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jensen.notebook import PRETTY, VERDICTS
+from jensen.report.fidelity import fidelity_view
 from jensen.report.fields import draw_fields
 from jensen.report.lens_page import lens_view
 from jensen.report.numbers import plain, show
@@ -40,6 +41,7 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         "orders": _orders(record),
         "drawn": draw_samples(pictures, places),
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
+        "fidelity": fidelity_view(record, places),
         "lens": lens_view(record, pictures, places),
         "training": _training(record, places),
         "audit": _audit(record, list(places)),
