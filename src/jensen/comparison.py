@@ -100,9 +100,7 @@ class Comparison:
         real = some_rows(self.data.test, SHOWN, 0)
         if self.fidelity is not None:  # of a table there are more
             real = self.fidelity.real
-            samples |= {
-                one.name: one.samples for one in self.fidelity.likenesses if one.samples is not None
-            }
+            samples |= {one.name: one.samples for one in self.fidelity.likenesses if one.samples is not None}
         pictures = Pictures(self.data.space, real, samples, views)
         return write_report(self.to_dict(), pictures, Path(path), overwrite=overwrite)
 

@@ -181,9 +181,7 @@ class _Shared:
         return found
 
 
-def _drawn(
-    entry: Entry, data: Rows, places: NDArray[np.intp], count: int, seed: int
-) -> NDArray[np.float64]:
+def _drawn(entry: Entry, data: Rows, places: NDArray[np.intp], count: int, seed: int) -> NDArray[np.float64]:
     """Samples of one model as they are written. Raises Cannot where it draws none, or of another space."""
     fitted = entry.fitted
     if Can.SAMPLE not in fitted.can:
@@ -205,7 +203,10 @@ def _notes(data: Rows, real: int, train: int) -> list[str]:
         for name, used, part in (("held-out", real, data.test), ("training", train, data.train))
         if used < len(part)
     ]
-    for what, most in (("columns have a number each", COLUMNS), ("columns are looked at pair by pair", PAIRED)):
+    for what, most in (
+        ("columns have a number each", COLUMNS),
+        ("columns are looked at pair by pair", PAIRED),
+    ):
         if data.space.dims > most:
             last = name_of(data.space, most - 1)
             said.append(f"only the first {most} of {data.space.dims:,} {what}, up to {last}")

@@ -42,7 +42,7 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"}
-        | {"freshness", "refining", "as_distribution"},
+        | {"freshness", "refining", "as_distribution", "surprise", "foresight"},
         {"diverging", "discrepancy", "shifts"},
     ],
     [

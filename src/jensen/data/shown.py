@@ -14,7 +14,10 @@ GAP = "gap"
 def shown_value(value: float, column: Column) -> str:
     """A label, a date, a number of at most six digits, or the word for a gap.
 
-    >>> shown_value(1.0, Column("categorical", 2, labels=("red", "blue"))), shown_value(10957.0, Column("real", time="days"))
+    >>> (
+    ...     shown_value(1.0, Column("categorical", 2, labels=("red", "blue"))),
+    ...     shown_value(10957.0, Column("real", time="days")),
+    ... )
     ('blue', '2000-01-01')
     >>> shown_value(float("nan"), Column("real", gaps="value")), shown_value(1234.5, Column("real"))
     ('gap', '1,234.5')

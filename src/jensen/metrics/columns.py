@@ -49,11 +49,16 @@ def column_distances(
     for site, (name, chance) in enumerate(zip(tables.names(), known)):
         if chance is None:
             continue
-        column, told = tables.space.column(site), {"real_to_real": chance[0], "high": chance[1], **tables.how()}
+        column, told = (
+            tables.space.column(site),
+            {"real_to_real": chance[0], "high": chance[1], **tables.how()},
+        )
         with suppress(Cannot):  # the others still have a number
             found[name] = column_distance(tables.real[:, site], tables.fake[:, site], column, **told)
     if not found:
-        raise Cannot("no column has values on both sides", f"got {len(tables.real)} rows", "hold out more rows")
+        raise Cannot(
+            "no column has values on both sides", f"got {len(tables.real)} rows", "hold out more rows"
+        )
     return found
 
 

@@ -18,7 +18,14 @@ Record = Mapping[str, Any]
 LISTED = 5
 """Columns and pairs that are listed, the worst ones first."""
 
-HEADS = ("samples", "worst column", "worst pair", "told right: samples / real", "nearer than held out", "copies")
+HEADS = (
+    "samples",
+    "worst column",
+    "worst pair",
+    "told right: samples / real",
+    "nearer than held out",
+    "copies",
+)
 MARK = "*"
 """Beside a number that is more than chance gives between real rows."""
 
@@ -54,13 +61,15 @@ def fidelity_view(record: Record, places: Mapping[str, int]) -> dict[str, Any] |
         "columns": [_columns_of(model) for model in models if model["columns"]],
         "maps": _maps(found, models, places),
         "uses": [
-            {"name": model["name"], **{key: show(use[key]) for key in ("synthetic", "real", "lost")}, **_told(use)}
+            {
+                "name": model["name"],
+                **{key: show(use[key]) for key in ("synthetic", "real", "lost")},
+                **_told(use),
+            }
             for model in models
             for use in model["utility"]
         ],
-        "reasons": [
-            (model["name"], metric, why) for model in models for metric, why in _reasons(model)
-        ],
+        "reasons": [(model["name"], metric, why) for model in models for metric, why in _reasons(model)],
         "caution": found["caution"],
         "notes": found["notes"],
     }
@@ -69,7 +78,8 @@ def fidelity_view(record: Record, places: Mapping[str, int]) -> dict[str, Any] |
 def worst_columns(model: Record) -> list[tuple[str, Record]]:
     """The columns of a model, those first that are farthest beyond what real rows against real rows give."""
     return sorted(
-        model["columns"].items(), key=lambda item: (item[1]["how"]["real_to_real"] - item[1]["value"], item[0])
+        model["columns"].items(),
+        key=lambda item: (item[1]["how"]["real_to_real"] - item[1]["value"], item[0]),
     )
 
 
@@ -178,7 +188,9 @@ def _maps(found: Record, models: list[Record], places: Mapping[str, int]) -> lis
         {"name": "real, held out: how strongly", "place": None, "plot": drawn(real, "Association of the columns of real rows")}
     ]  # fmt: skip
     for name, matrix in matrices.items():
-        label = f"How far the association of each pair of columns in samples of {name} is from that of real rows"
+        label = (
+            f"How far the association of each pair of columns in samples of {name} is from that of real rows"
+        )
         maps.append({"name": name, "place": places[name], "plot": drawn(matrix, label)})
     return maps
 

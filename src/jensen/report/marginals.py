@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BARS = 12  # more levels than this are a histogram; more categories are gathered in the last bar
 BINS = 30
+YEARS = (-719_000, 2_932_000)  # days since 1970-01-01 of the years 1 and 9999
 Values = NDArray[np.float64]
 
 
@@ -122,7 +123,7 @@ def plot_marginal(
         colours = {model: series(place) for model, place in places.items()}
         paint_marginal(axes, column, real, samples, colours)
         if column.time:
-            _date_axis(axes)
+            date_axis(axes.xaxis)
         elif not has_bars(column):
             axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_title(short(name, 30), loc="left", color=INK)
@@ -148,7 +149,9 @@ def _paint_gaps(
     for shift, (name, values) in zip(np.linspace(-0.5, 0.5, len(samples) + 2)[1:-1], samples.items()):
         axes.plot([at + shift * wide], [scale * gap_share(values)], "o", color=colours[name], markersize=3.5)
     text = f"gaps {100 * gap_share(real):.0f} %"
-    axes.text(at, 1.0, text, ha="right", va="top", fontsize=7, color=MUTED, transform=axes.get_xaxis_transform())
+    axes.text(
+        at, 1.0, text, ha="right", va="top", fontsize=7, color=MUTED, transform=axes.get_xaxis_transform()
+    )
 
 
 def _hatch(bar: Any) -> None:
@@ -158,12 +161,19 @@ def _hatch(bar: Any) -> None:
     bar.set_linewidth(0)
 
 
-def _date_axis(axes: Axes) -> None:
+def date_axis(axis: Any, most: int = 5) -> None:
+    """Ticks of days since 1970-01-01 as dates; as years where the axis leaves those that a date can have."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    locator = AutoDateLocator(minticks=2, maxticks=5)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    low, high = axis.get_view_interval()
+    if min(low, high) < YEARS[0] or max(low, high) > YEARS[1]:
+        axis.set_major_locator(MaxNLocator(min(most, 3)))
+        axis.set_major_formatter(FuncFormatter(lambda day, _: f"year {1970 + day / 365.2425:.0f}"))
+        return
+    locator = AutoDateLocator(minticks=2, maxticks=most)
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
 
 
 def _paint_bars(

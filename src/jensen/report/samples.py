@@ -128,7 +128,9 @@ def _pairs(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> D
         said.append(
             f"Pairs show the first {dots:,} of both, on the real rows' axes; codes are spread a little."
         )
-    return Drawn(said, pairs=plots)
+    if pictures.space.kind != "mixed":
+        return Drawn(said, pairs=plots)
+    return Drawn(said, pairs=plots, columns=_columns(pictures, real, sampled, places).columns)
 
 
 def _wide(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> Drawn:
