@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,6 @@ from jensen.model import Can
 from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, some_rows
 from jensen.space import Space
-
-if TYPE_CHECKING:
-    from jensen.fitted import Fitted
 
 DRAWS = 64
 """Ordinary values that are put into every column."""
@@ -124,7 +121,7 @@ class Surprise:
 
 
 def surprise(
-    fitted: Fitted,
+    fitted: Any,
     rows: Any,
     n: int = 10,
     *,
@@ -166,7 +163,7 @@ def name_of(space: Space, site: int) -> str:
 
 
 def _ordinary(
-    fitted: Fitted, rows: Any, told: Any, source: Any, given: Contexts | None, seed: int
+    fitted: Any, rows: Any, told: Any, source: Any, given: Contexts | None, seed: int
 ) -> tuple[NDArray[np.float64], str]:
     """Rows (m, d) whose values are ordinary, and what they are."""
     space = fitted.space
@@ -185,7 +182,7 @@ def _ordinary(
 
 
 def _blame(
-    fitted: Fitted,
+    fitted: Any,
     row: NDArray[np.float64],
     usual: NDArray[np.float64],
     given: Contexts | None,
