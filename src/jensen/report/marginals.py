@@ -126,6 +126,10 @@ def plot_marginal(
             date_axis(axes.xaxis)
         elif not has_bars(column):
             axes.xaxis.set_major_locator(MaxNLocator(4))
+        if not has_bars(column) and _gappy(column, real, samples):
+            edges = bin_edges(column, real) / (DAY if column.time == "seconds" else 1)
+            # none below the bar of gaps
+            axes.set_xticks([tick for tick in axes.get_xticks() if edges[0] <= tick <= edges[-1]])
         axes.set_title(short(name, 30), loc="left", color=INK)
 
     label = f"Shares of the values of {name}: real rows, and samples of {', '.join(samples) or 'no model'}."
@@ -139,26 +143,19 @@ def _gappy(column: Column, real: Values, samples: Mapping[str, Values]) -> bool:
 def _paint_gaps(
     axes: Axes, edges: Values, real: Values, samples: Mapping[str, Values], colours: Mapping[str, str]
 ) -> None:
-    """The share of gaps as a bar of its own to the right, as high as itself: a bin's share is much lower."""
+    """The share of gaps as a bar of its own to the right, lowered where it would dwarf the bins, its share beside it."""
     width = edges[-1] - edges[0]
     at, wide = edges[-1] + 0.14 * width, 0.09 * width
-    top = max(shares for shares in axes.dataLim.intervaly) or 1.0
+    top = max(axes.dataLim.intervaly) or 1.0
     tallest = max(map(gap_share, (real, *samples.values())))
     scale = min(1.0, top / tallest)
-    _hatch(axes.bar([at], [scale * gap_share(real)], width=wide, color=MUTED, alpha=0.35)[0])
+    axes.bar([at], [scale * gap_share(real)], width=wide, color=MUTED, alpha=0.35)
     for shift, (name, values) in zip(np.linspace(-0.5, 0.5, len(samples) + 2)[1:-1], samples.items()):
         axes.plot([at + shift * wide], [scale * gap_share(values)], "o", color=colours[name], markersize=3.5)
     text = f"gaps {100 * gap_share(real):.0f} %"
     axes.text(
         at, 1.0, text, ha="right", va="top", fontsize=7, color=MUTED, transform=axes.get_xaxis_transform()
     )
-
-
-def _hatch(bar: Any) -> None:
-    """Gaps are told from values by more than their place."""
-    bar.set_hatch("////")
-    bar.set_edgecolor(MUTED)
-    bar.set_linewidth(0)
 
 
 def date_axis(axis: Any, most: int = 5) -> None:
@@ -195,9 +192,7 @@ def _paint_bars(
         found = level_shares(column, values, kept)
         return np.append(found, gap_share(values)) if gaps else found
 
-    bars = axes.bar(places, shares(real), width=0.8, color=MUTED, alpha=0.35)
-    if gaps:
-        _hatch(bars[-1])
+    axes.bar(places, shares(real), width=0.8, color=MUTED, alpha=0.35)
     for shift, (name, values) in zip(np.linspace(-0.25, 0.25, len(samples) + 2)[1:-1], samples.items()):
         axes.plot(places + shift, shares(values), "o", color=colours[name], markersize=3.5)
     slanted = sum(map(len, labels)) > 18
