@@ -24,6 +24,7 @@ from jensen.data import Rows
 from jensen.data import rows as read_rows
 from jensen.entry import SHOWN, Entry, Stage, entry_dict, make_entry, scored
 from jensen.errors import UsageError
+from jensen.fidelity import Fidelity, look_at_tables
 from jensen.fitted import Fitted
 from jensen.fitting import check_seed, fit
 from jensen.functional.counts import check_draws, check_whole
@@ -49,7 +50,8 @@ class PairOrder:
 
 class Comparison:
     """Models scored on the same held-out rows; `seen`: their samples through a lens, where there is one; `methods`: what
-    several seeds say of the way the models are made, where there are several."""
+    several seeds say of the way the models are made, where there are several; `fidelity`: their samples as a table, where
+    the rows are one."""
 
     def __init__(
         self,
@@ -59,8 +61,10 @@ class Comparison:
         facts: Mapping[str, Any],
         seen: Gallery | None = None,
         methods: Methods | None = None,
+        fidelity: Fidelity | None = None,
     ) -> None:
         self.data, self.level, self.facts, self.seen, self.methods = data, level, dict(facts), seen, methods
+        self.fidelity = fidelity
         self.entries = sorted(entries, key=_rank)
 
     def orders(self) -> list[PairOrder]:
@@ -88,15 +92,16 @@ class Comparison:
         return separations(told, self.level, int(self.facts.get("seed", 0)))
 
     def table(self) -> str:
-        """The table as aligned plain text, below it whose samples are told apart more easily, and what a lens shows."""
+        """The table as aligned plain text, below it whose samples are told apart more easily, and what a lens and single
+        columns show."""
+        from jensen.report.fidelity import fidelity_lines
         from jensen.report.lens_table import lens_lines
         from jensen.report.methods import method_lines
         from jensen.report.tables import plain_table, separation_lines
 
         record = self.to_dict()
-        return "\n".join(
-            [plain_table(record), *method_lines(record), *separation_lines(record), *lens_lines(record)]
-        )
+        below = (method_lines, separation_lines, lens_lines, fidelity_lines)
+        return "\n".join([plain_table(record), *(line for lines in below for line in lines(record))])
 
     def _repr_html_(self) -> str:
         """For notebooks: the table, what is proven, and which checks fail."""
@@ -111,7 +116,11 @@ class Comparison:
         samples = {entry.name: entry.samples for entry in self.entries if entry.samples is not None}
         views = None if self.seen is None else self.seen.views
         insights = {entry.name: entry.insight for entry in self.entries if entry.insight is not None}
-        pictures = Pictures(self.data.space, some_rows(self.data.test, SHOWN, 0), samples, views, insights)
+        real = some_rows(self.data.test, SHOWN, 0)
+        if self.fidelity is not None:  # of a table there are more
+            real = self.fidelity.real
+            samples |= {one.name: one.samples for one in self.fidelity.likenesses if one.samples is not None}
+        pictures = Pictures(self.data.space, real, samples, views, insights)
         return write_report(self.to_dict(), pictures, Path(path), overwrite=overwrite)
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,6 +156,7 @@ class Comparison:
             "separations_note": f"about {ABOUT}",
             "methods": None if self.methods is None else self.methods.to_dict(),
             "lens": None if self.seen is None else self.seen.to_dict(),
+            "fidelity": None if self.fidelity is None else self.fidelity.to_dict(),
             "order_level": self.level,
             "orders_note": "all pairs together (Bonferroni), for rows like these and these weights",
             "record": self.facts,
@@ -228,6 +238,7 @@ def compare(
             others = (train(title, seed=seed + more) for more in range(1, seeds))
             scores[title] = [entry.scores, *(scored(other, data, k, seed) for other in others)]
     seen = None if eye is None else look(eye, entries, data, seed, tell)
+    fidelity = look_at_tables(entries, data, seed, tell)
     facts = {
         "warnings": [*strangers(chosen, data), *([said] if said else [])],
         "command": command,
@@ -248,7 +259,7 @@ def compare(
         "processor": processor(),
     }
     methods = methods_of(scores, range(seed, seed + seeds), level) if scores else None
-    return Comparison(data, entries, level, facts, seen, methods)
+    return Comparison(data, entries, level, facts, seen, methods, fidelity)
 
 
 def _trained(

@@ -35,6 +35,7 @@ from jensen.store import all_or_nothing, build, load_tensors, load_weights, mode
 
 if TYPE_CHECKING:
     from jensen.refining import Refined
+    from jensen.surprise import Surprise
 
 FORMAT = 1
 
@@ -124,7 +125,7 @@ class Fitted:
         self.model.eval()
         parts = []
         for start in range(0, n, batch):
-            c = self._encoded(given, slice(start, start + batch))
+            c = self.encoded_context(given, slice(start, start + batch))
             z = self.model.sample(min(batch, n - start), c, generator=generator, **how)
             # float64: a column far from zero (a time in seconds) has values that float32 cannot tell apart
             z = z.cpu().double() if z.is_floating_point() else z.cpu()
@@ -180,7 +181,7 @@ class Fitted:
             k=k,
             seed=seed,
             watch=watch,
-            context=self._encoded(given),
+            context=self.encoded_context(given),
             method=method,
             width=width,
             chosen_width=self.record.get("width"),
@@ -200,6 +201,28 @@ class Fitted:
             how["seen"] = "the model was fitted on these rows, or on a part of them"
         return Scores(values, kind, self.space.measure, self.space.dims, scored, how=how)
 
+    def surprise(
+        self,
+        rows: Any,
+        n: int = 10,
+        *,
+        ordinary: Any = None,
+        draws: int = 64,
+        context: Any = None,
+        seed: int = 0,
+    ) -> Surprise:
+        """The n least likely of `rows`, and for each the columns to blame, in nats: see `jensen.surprise`.
+
+        `rows`, `context`: as in `score`; of Rows the held-out part. The blame of a column is the log of the mean likelihood of
+        the row with `draws` ordinary values in that column, less its own log-likelihood: near 0 for an ordinary
+        value, large for one that the other columns speak against. `ordinary`: rows whose values are ordinary; None: the
+        training part of Rows, else samples of the model. Costs columns x draws likelihoods a row. Raises Cannot for images and
+        for a model without a likelihood.
+        """
+        from jensen.surprise import surprise
+
+        return surprise(self, rows, n, ordinary=ordinary, draws=draws, context=context, seed=seed)
+
     def refine(self, rows: Any, *, seed: int = 0) -> Refined:
         """This model corrected by a critic that tells `rows` from its samples: log f1 = log f0 + logit - log Z.
 
@@ -213,7 +236,7 @@ class Fitted:
 
         return refine(self, rows, seed)
 
-    def _encoded(self, given: Contexts | None, part: slice = slice(None)) -> Tensor | None:
+    def encoded_context(self, given: Contexts | None, part: slice = slice(None)) -> Tensor | None:
         """Contexts as the model sees them, on its device."""
         if given is None or self.context_codec is None:
             return None
@@ -275,7 +298,7 @@ class Fitted:
             for start in range(0, len(source), batch):
                 part = slice(start, start + batch)
                 z, _ = self.codec.encode(as_tensor(source[part]), generator)
-                h = self.model.embed(on_device(z, device, dtype), self._encoded(given, part))
+                h = self.model.embed(on_device(z, device, dtype), self.encoded_context(given, part))
                 parts.append(one_vector_a_row(h, len(z)).cpu().numpy())
         return np.concatenate(parts)
 

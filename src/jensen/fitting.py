@@ -94,8 +94,9 @@ def fit(
     source = _source(rows, target, dim, support, space, context, seed)
     with torch.random.fork_rng(devices=_cuda_devices()):
         torch.manual_seed(seed)
-        built = build(model, source, hyper)
-        built.to(_device(device))
+        where = _device(device)
+        built = build(model, source, hyper, plan.batch if where.type == "cpu" else None)
+        built.to(where)
         fitted = _Task(source, built, plan, seed, objective).perform(out, resume, overwrite, watch)
     for note in fitted.record["notes"]:
         if note["doubtful"]:

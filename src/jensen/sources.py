@@ -19,6 +19,7 @@ from jensen.density import Density
 from jensen.errors import DataError, JensenError, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
+from jensen.foresight import refuse_too_large
 from jensen.latent import LatentModel
 from jensen.model import Can, Model, Note
 from jensen.models import CATALOGUE, catalogue_name, model_class
@@ -234,8 +235,11 @@ class Draws:
         return self.model.sample(limit, generator=torch.Generator().manual_seed(self.seed)), None
 
 
-def build(model: str | type[Model] | Model, source: Source, hyper: dict[str, Any]) -> Model:
-    """The model for a source, whose codecs are made on the way. Raises UsageError for arguments it does not take."""
+def build(
+    model: str | type[Model] | Model, source: Source, hyper: dict[str, Any], batch: int | None = None
+) -> Model:
+    """The model for a source, whose codecs are made on the way. Raises UsageError for arguments it does not take, and for
+    a model that this machine's memory cannot hold while it is trained on batches of `batch` rows, None: elsewhere."""
     if isinstance(model, Model):
         if hyper:
             raise UsageError(
@@ -259,6 +263,8 @@ def build(model: str | type[Model] | Model, source: Source, hyper: dict[str, Any
         )
     source.prepare(cls)
     given = {} if source.given is None else {"context": source.given.model_space}
+    if batch is not None and not given:
+        refuse_too_large(cls, source.codec.model_space, hyper, batch)
     try:
         return cls(source.codec.model_space, **given, **hyper)
     except JensenError:
@@ -276,6 +282,12 @@ def build(model: str | type[Model] | Model, source: Source, hyper: dict[str, Any
 def _codec(cls: type[Model], data: Rows) -> Codec:
     fitted_to_data = data.space.measure != "mass" or data.space.kind not in cls.accepts
     enough = sample_rows(data) if fitted_to_data else 1
+    if fitted_to_data and len(data.train) < 2:
+        raise DataError(
+            "one training row says nothing of how far values spread",
+            f"got {sum(data.counts.values())} rows, {len(data.train)} of them to train on",
+            "add rows",
+        )
     if enough == len(data.train):
         sample = data.train[:]
     else:

@@ -414,9 +414,9 @@ def test_rows_with_nan_are_counted_not_drawn(record: dict[str, Any]) -> None:
 
 
 def test_wide_tables_say_what_is_left_out(record: dict[str, Any]) -> None:
-    space = Space.real(15)
+    space = Space.real(27)
     page = render(record, Pictures(space, rows(space), {"pixelcnn": rows(space, seed=1)}))
-    assert "The first 12 of 15 columns; 3 are left out." in Page(page).text
+    assert "The first 24 of 27 columns; 3 are left out." in Page(page).text
     assert [a["alt"] for tag, a in Page(page).tags if tag == "img"] == [
         "Correlations of the columns: real, held out", "Correlations of the columns: pixelcnn",
     ]  # fmt: skip

@@ -222,6 +222,7 @@ def _shared(
 
 
 def _print(result: Comparison) -> None:
+    from jensen.report.fidelity import fidelity_lines
     from jensen.report.lens_table import lens_lines
     from jensen.report.methods import method_lines
     from jensen.report.tables import audit_lines, order_lines, plain_table, separation_lines
@@ -241,7 +242,7 @@ def _print(result: Comparison) -> None:
         click.echo(line)
     for line in separation_lines(record):
         click.echo(folded(line, 4, sys.stdout))
-    for line in lens_lines(record):
+    for line in lens_lines(record) + fidelity_lines(record):
         click.echo(line)
     checks = audit_lines(record)
     if checks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from jensen.cli.output import emit, make_parent, pairs, refuse_taken_file, score
 from jensen.cli.progress import open_progress
 from jensen.cli.subject import fitted_of
 from jensen.cli.verb import verb
+from jensen.cli.wording import folded
 from jensen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ EXAMPLES = (
     "jensen score runs/made-digits digits",
     "jensen score runs/mine new.csv --drop label --out scores.csv",
     "jensen score theirs.py:make bits.npy --adapt pythae -k 5000",
+    "jensen score runs/mine new.csv --worst 10",
 )
 
 
@@ -58,6 +61,12 @@ EXAMPLES = (
     help="What a conditional run is given, where ROWS do not hold it: a class or number for all rows, a file with one a "
     "row, or NAME=VALUE for each of several columns.",
 )
+@click.option(
+    "--worst",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Also the N most surprising rows of a table, each with the columns to blame.",
+)
 @click.option("--out", metavar="FILE.csv", help="Write one score a row.")
 @options.overwrite
 @options.threads
@@ -76,6 +85,7 @@ def score(
     levels: int | None,
     drop: tuple[str, ...],
     context: tuple[str, ...],
+    worst: int | None,
     out: str | None,
     overwrite: bool,
     threads: int | None,
@@ -107,15 +117,19 @@ def score(
         scores = fitted.score(
             values, k, given, seed=seed, method=method, width=width, levels=levels, watch=watch
         )
+        odd = None if worst is None else fitted.surprise(values, worst, context=given, seed=seed)
     if out is not None:
         _write(Path(out), scores)
     if as_json:
         names = None if fitted.context_codec is None else list(fitted.context_codec.names)
         facts = {"run": run, "model": fitted.name, "rows": rows, "part": part, "n": len(scores), "out": out}
-        emit({**facts, "context": names, **score_document(scores)})
+        found = {} if odd is None else {"surprise": odd.to_dict()}
+        emit({**facts, "context": names, **score_document(scores), **found})
     else:
         click.echo(f"{click.style(fitted.name, bold=True)} on {SAYS[part].format(rows=rows, n=len(scores))}")
         pairs([*score_lines(scores), *([("scores", out)] if out else [])])
+        for line in [] if odd is None else ["most surprising", *odd.describe()]:
+            click.echo(f"  {folded(line, 4, sys.stdout)}")
 
 
 SAYS = {

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import Field
-from jensen.data.times import is_time, time_numbers, whole_days
+from jensen.data.times import is_date_text, is_time, time_numbers, whole_days
 from jensen.errors import DataError, Unusable, nearest
 
 if TYPE_CHECKING:
@@ -107,6 +107,13 @@ class _Labels:
         return tuple(number_text(value) if not self.texts else value for value in ordered)
 
     def _refuse_numbers(self) -> None:
+        dates = {text for text in self.seen if is_date_text(text)}
+        if 2 * len(dates) >= len(self.seen) > len(dates):
+            raise DataError(
+                f"column {self.name!r} holds dates but for some texts",
+                f"got {min(self.seen - dates)!r} beside {min(dates)!r}",
+                f"repair or drop such rows, or pass kinds={{{self.name!r}: 'categorical'}}",
+            )
         strange = len(self.seen) - self.numeric
         if self.numeric == 0 or self.numeric < strange:
             return

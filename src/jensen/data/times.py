@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,19 @@ def is_time(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+
+
+def is_date_text(text: str) -> bool:
+    """Whether a text is a date of the calendar, from year 1 to 9999, with or without a time of day.
+
+    >>> is_date_text("2024-02-29"), is_date_text("2024-02-30"), is_date_text("never")
+    (True, False, False)
+    """
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return not text.isdigit()
 
 
 def time_numbers(values: Any, unit: str = "seconds") -> NDArray[np.float64]:

@@ -23,7 +23,15 @@ METRICS: dict[str, str] = {
     "memorisation": "jensen.metrics.memorisation",
     "two-sample": "jensen.metrics.two_sample",
 }
-"""The metrics by name: the module that has them."""
+"""The metrics of features by name: the module that has them."""
+
+TABLE_METRICS: dict[str, str] = {
+    "columns": "jensen.metrics.columns",
+    "pairs": "jensen.metrics.pairs",
+    "utility": "jensen.metrics.utility",
+    "closeness": "jensen.metrics.closeness",
+}
+"""The metrics of tables by name: of their columns as they are, categories, dates and gaps included, without a lens."""
 
 
 def measure(
@@ -34,16 +42,24 @@ def measure(
     fitted: anything with `sample(n, seed=...)`, or its samples (m, *shape). rows: Rows, of which the test part is held
     out and the train part is what may have been memorised; or held-out rows alone. lens: features, as a function, a
     torch module or anything with `embed`; None: the rows themselves, flattened. n: samples, by default as many as
-    held-out rows. Raises UsageError for an unknown name and for features of another shape.
+    held-out rows; of a metric of tables as many as training rows, 2,000 at most. Raises UsageError for an unknown name and
+    for features of another shape.
     """
-    if name not in METRICS:
-        raise UsageError("unknown metric", f"got {name!r}", nearest(name, METRICS))
+    if name not in METRICS and name not in TABLE_METRICS:
+        raise UsageError("unknown metric", f"got {name!r}", nearest(name, [*METRICS, *TABLE_METRICS]))
     from jensen.metrics.features import sets_of
+    from jensen.metrics.table import tables_of
 
+    found: dict[str, Quantity]
     try:
-        found: dict[str, Quantity] = import_module(METRICS[name]).measure(
-            sets_of(fitted, rows, lens, n=n, seed=seed)
-        )
+        if name in TABLE_METRICS:
+            if lens is not None:
+                raise UsageError(
+                    "a metric of columns takes no lens", f"got {name!r} with a lens", "leave it out"
+                )
+            found = import_module(TABLE_METRICS[name]).measure(tables_of(fitted, rows, n=n, seed=seed))
+        else:
+            found = import_module(METRICS[name]).measure(sets_of(fitted, rows, lens, n=n, seed=seed))
     except Cannot as error:
         return f"cannot, because {error}"
     return found

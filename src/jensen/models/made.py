@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
 from jensen.functional.masks import made_masks
+from jensen.heads import head_for
 from jensen.nn.masked import MaskedLinear
+from jensen.nn.sites import input_for
 from jensen.sampling.dense import IncrementalSampler, Layer
 from jensen.space import Space
+
+MOST_DIRECT = 2**26
+"""Weights of the direct layer, at most, unless one is asked for: they grow with the square of the columns."""
 
 
 class MADE(Autoregressive):
@@ -20,7 +25,8 @@ class MADE(Autoregressive):
 
     `hidden`: units of each hidden layer. `order`: the sites in the order they are drawn: "raster" (as they lie, the
     channels of a pixel one after the other), "reversed", "random" (one permutation, always the same), or a list.
-    `skip`: a direct masked layer from input to output. `inputs`: "scaled" or "onehot". `head`: "bernoulli",
+    `skip`: a direct masked layer from input to output; None: one unless it would have more than 2^26 weights, as for some 1,500
+    columns of real numbers. `inputs`: "scaled" or "onehot". `head`: "bernoulli",
     "categorical", "logistic" (a mixture over levels), "gaussian" (a mixture over real numbers); default: what suits the
     space. `components`: of a mixture head. `dropout`: of hidden units, in training only.
     """
@@ -33,7 +39,7 @@ class MADE(Autoregressive):
         hidden: Sequence[int] = (512, 512),
         *,
         order: str | Sequence[int] | None = None,
-        skip: bool = True,
+        skip: bool | None = None,
         dropout: float = 0.2,
         inputs: str | None = None,
         head: str | None = None,
@@ -41,6 +47,8 @@ class MADE(Autoregressive):
         context: Space | None = None,
     ) -> None:
         super().__init__(space, context, inputs=inputs, head=head, components=components, order=order)
+        weights = space.dims**2 * self.input.size * self.head.size
+        direct = weights <= MOST_DIRECT if skip is None else skip
         masks = made_masks(
             self.order, hidden, inputs_per_site=self.input.size, outputs_per_site=self.head.size
         )
@@ -49,9 +57,18 @@ class MADE(Autoregressive):
         self.dropout = nn.Dropout(dropout)
         # a small last layer starts near the uniform guess
         self.output = MaskedLinear(masks.layers[-1], gain=0.1)
-        self.skip = MaskedLinear(masks.skip, gain=0.1) if skip else None
+        self.skip = MaskedLinear(masks.skip, gain=0.1) if direct else None
         size = self.context_size
         self.shifts = nn.ModuleList(nn.Linear(size, len(mask), bias=False) for mask in masks.layers if size)
+
+    @classmethod
+    def sized(cls, space: Space, hyper: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments that the number of columns decides, for who builds the same model on fewer."""
+        if hyper.get("skip") is not None:
+            return {}
+        head = head_for(space, hyper.get("head"), hyper.get("components", 10))
+        weights = space.dims**2 * input_for(space, hyper.get("inputs")).size * head.size
+        return {"skip": weights <= MOST_DIRECT}
 
     def conditionals(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """Parameters (n, *shape, size) of every site's distribution given the earlier sites of rows x."""

@@ -60,10 +60,17 @@ def cell_legend(words: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(CLASSES[sign], text) for sign, text in words.items()]
 
 
-def heat_map(values: NDArray[np.float64], top: float, label: str, show: Callable[[float], str]) -> Markup:
+def heat_map(
+    values: NDArray[np.float64],
+    top: float,
+    label: str,
+    show: Callable[[float], str],
+    names: Sequence[str] | None = None,
+) -> Markup:
     """One channel's numbers (rows, columns) from 0 to `top` as shades; nan is an empty cell.
 
-    Where the map is small `show` writes the number into the cell; else the shade must do.
+    Where the map is small `show` writes the number into the cell; else the shade must do. `names`: of the rows, which
+    are those of the columns too, in place of their numbers.
     """
     lines = _lines(values, np.nan)
     size = _cell_size(lines.shape[1])
@@ -82,7 +89,7 @@ def heat_map(values: NDArray[np.float64], top: float, label: str, show: Callable
             parts.append(f'<path {shade} d="{_squares(cells, size)}"/>')
     if lines.shape[1] <= LABELLED:
         parts += _numbers(lines, level, size, show)
-    return _svg(parts, lines.shape, values.shape, size, label)
+    return _svg(parts, lines.shape, values.shape, size, label, names)
 
 
 def _numbers(
@@ -114,9 +121,16 @@ def _cell_size(columns: int) -> float:
 
 
 def _svg(
-    parts: Sequence[str], drawn: tuple[int, ...], shape: tuple[int, ...], size: float, label: str
+    parts: Sequence[str],
+    drawn: tuple[int, ...],
+    shape: tuple[int, ...],
+    size: float,
+    label: str,
+    named: Sequence[str] | None = None,
 ) -> Markup:
     rows, columns = drawn
+    if named is not None:
+        return _named(parts, rows, size, label, named)
     width, height = MARGIN + columns * size + 1, MARGIN + rows * size + 1
     folded = drawn != shape
     names = [
@@ -131,6 +145,25 @@ def _svg(
     return Markup(
         f'<svg class="plot map" role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.1f} {height:.1f}" '
         f'style="--natural:{width:.0f}px">{"".join([*parts, *names])}</svg>'
+    )
+
+
+def _named(parts: Sequence[str], rows: int, size: float, label: str, names: Sequence[str]) -> Markup:
+    """A square map with the names of its rows to the left, numbered as its columns are."""
+    room = 6.2 * max(len(name) + len(str(rows)) + 1 for name in names)
+    x, side = room - MARGIN, MARGIN + rows * size + 1
+    every = max(1, round(9 / size))
+    ticks = [
+        f'<text class="tick" x="{MARGIN + (c + 0.5) * size:.1f}" y="{MARGIN - 6}">{c + 1}</text>'
+        for c in range(0, rows, max(every, 1 + rows // 20))
+    ]
+    ticks += [
+        f'<text class="tick row" x="{MARGIN - 5}" y="{MARGIN + (r + 0.5) * size:.1f}" dy=".35em">{escape(names[r])} {r + 1}</text>'
+        for r in range(0, rows, every)
+    ]
+    return Markup(
+        f'<svg class="plot map" role="img" aria-label="{escape(label)}" viewBox="{-x:.1f} 0 {x + side:.1f} {side:.1f}" '
+        f'style="--natural:{x + side:.0f}px">{"".join([*parts, *ticks])}</svg>'
     )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from jensen.report.marginals import bin_edges, codes, column_name, has_bars, paint_marginal
+from jensen.data.times import DAY
+from jensen.report.marginals import bin_edges, column_name, date_axis, has_bars, paint_marginal
 from jensen.report.svg import MUTED, draw, series, short
 from jensen.space import Column, Space
 
@@ -67,10 +68,13 @@ def _clouds(
     colour: str,
     rng: np.random.Generator,
 ) -> None:
-    real, samples = (
-        [_spread(space.column(site), rows[: points(space.dims), site], rng) for site in sites]
+    spread = (
+        np.array([_spread(space.column(site), rows[: points(space.dims), site], rng) for site in sites])
         for rows in clouds
     )
+    real, samples = (
+        cloud[:, ~np.isnan(cloud).any(0)] for cloud in spread
+    )  # no dot where one of the two is a gap
     for part in range(LAYERS):  # so that neither cloud hides the other
         here = slice(part, None, LAYERS)
         _dots(axes, real[0][here], real[1][here], MUTED, 0.7)
@@ -82,14 +86,14 @@ def _clouds(
 def _limits(column: Column, real: Values) -> tuple[float, float]:
     if has_bars(column):
         return -0.6, (column.levels or 1) - 0.4
-    edges = bin_edges(column, real)
+    edges = bin_edges(column, real) / (DAY if column.time == "seconds" else 1)
     return float(edges[0]), float(edges[-1])
 
 
 def _spread(column: Column, values: Values, rng: np.random.Generator) -> Values:
     if not has_bars(column):
-        return values
-    return codes(column, values) + rng.uniform(-0.28, 0.28, len(values))
+        return values / DAY if column.time == "seconds" else values
+    return np.rint((values - column.low) / column.step) + rng.uniform(-0.28, 0.28, len(values))
 
 
 def _dots(axes: Axes, x: Values, y: Values, colour: str, alpha: float) -> None:
@@ -111,13 +115,16 @@ def _frame(axes: Axes, space: Space, row: int, site: int) -> None:
     d, last = space.dims, row == space.dims - 1
     axes.tick_params(labelsize=7.5, length=2)
     bars = has_bars(space.column(site))
-    if not bars:
+    for axis, column in ((axes.xaxis, space.column(site)), (axes.yaxis, space.column(row))):
+        if column.time and (row != site or axis is axes.xaxis):
+            date_axis(axis, 3)
+    if not bars and not space.column(site).time:
         axes.xaxis.set_major_locator(MaxNLocator(2))
-    elif row != site:
+    elif bars and row != site:
         axes.set_xticks([])
     if row != site and has_bars(space.column(row)):
         axes.set_yticks([])
-    elif row != site:
+    elif row != site and not space.column(row).time:
         axes.yaxis.set_major_locator(MaxNLocator(2))
     most = 14 if d > 2 else 24
     if last:

@@ -38,9 +38,12 @@ class Pictures:
             self.space.check_shape(rows.shape)
 
     def drawable(self, name: str | None = None) -> tuple[NDArray[Any], int]:
-        """The finite rows of one model, or the real ones for None, and how many were left out."""
+        """The rows of one model, or the real ones for None, whose numbers are finite or gaps, and how many were left out."""
         rows = np.asarray(self.real if name is None else self.samples[name])
-        finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+        finite = np.isfinite(rows)
+        if self.space.gaps and not finite.all():
+            finite |= np.isnan(rows) & self.space.may_gap()
+        finite = finite.all(axis=tuple(range(1, rows.ndim)))
         return rows[finite], int((~finite).sum())
 
     def names(self) -> list[str]:

@@ -17,7 +17,7 @@ from jensen.report.pairs import MOST, plot_pairs, points
 from jensen.report.pictures import Pictures
 from jensen.report.sheets import Sheet, image_sheet
 
-COLUMNS = 12  # marginal plots of a wide table
+COLUMNS = 24  # marginal plots of a wide table
 Rows = NDArray[np.float64]
 
 
@@ -91,8 +91,13 @@ def _flat(rows: NDArray[Any]) -> Rows:
 def _equal(pictures: Pictures, names: list[str]) -> tuple[Rows, dict[str, Rows]]:
     real = _flat(pictures.drawable()[0])
     sampled = {name: _flat(pictures.drawable(name)[0]) for name in names}
-    count = min([len(real), *map(len, sampled.values())])
-    return real[:count], {name: rows[:count] for name, rows in sampled.items()}
+    return real, {name: rows[: len(real)] for name, rows in sampled.items()}
+
+
+def _fewer(real: Rows, sampled: Mapping[str, Rows]) -> list[str]:
+    """The models with fewer samples than there are real rows."""
+    few = [f"{name}: {len(rows):,}" for name, rows in sampled.items() if len(rows) < len(real)]
+    return [f"There are fewer samples of {', '.join(few)}."] if few else []
 
 
 def _pairs(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> Drawn:
@@ -111,12 +116,17 @@ def _pairs(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> D
         said.append(
             f"Pairs show the first {dots:,} of both, on the real rows' axes; codes are spread a little."
         )
-    return Drawn(said, pairs=plots)
+    said += _fewer(real, sampled)
+    if pictures.space.kind != "mixed":
+        return Drawn(said, pairs=plots)
+    return Drawn(said, pairs=plots, columns=_columns(pictures, real, sampled, places).columns)
 
 
 def _wide(pictures: Pictures, names: list[str], places: Mapping[str, int]) -> Drawn:
     real, sampled = _equal(pictures, names)
     drawn = _columns(pictures, real, sampled, places)
+    if pictures.space.gaps or any(column.kind == "categorical" for column in pictures.space.columns):
+        return drawn  # codes do not correlate: the map of pairs says what hangs together
     matrices = [_matrix(real, "real, held out", None)]
     matrices += [_matrix(rows, name, places[name]) for name, rows in sampled.items()]
     return Drawn(drawn.said, columns=drawn.columns, correlations=matrices)
@@ -136,6 +146,7 @@ def _columns(pictures: Pictures, real: Rows, sampled: Mapping[str, Rows], places
     ]
     if shown < d:
         said.append(f"The first {shown} of {d} columns; {d - shown} are left out.")
+    said += _fewer(real, sampled)
     return Drawn(said, columns=plots)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jensen.notebook import PRETTY, VERDICTS
+from jensen.report.fidelity import fidelity_view
 from jensen.report.fields import draw_fields
 from jensen.report.latents import latents_view
 from jensen.report.lens_page import lens_view
@@ -44,6 +45,7 @@ def page_view(record: Record, pictures: Pictures) -> dict[str, Any]:
         "methods": method_view(record),
         "drawn": draw_samples(pictures, places),
         "silent": [model["name"] for model in record["models"] if model["name"] not in pictures.names()],
+        "fidelity": fidelity_view(record, places),
         "lens": lens_view(record, pictures, places),
         "latents": latents_view(record, pictures, places),
         "training": _training(record, places),
