@@ -6,6 +6,7 @@ import ast
 import doctest
 import json
 import re
+import runpy
 import shlex
 import warnings
 from pathlib import Path
@@ -151,3 +152,11 @@ def test_what_a_page_shows_is_compared() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r"[\w./-]+\.md", (DOCS.parent / "mkdocs.yml").read_text()))
     assert {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} <= listed
+
+
+def test_docstrings_become_markdown() -> None:
+    pytest.importorskip("griffe", reason="comes with the docs extra")
+    script = runpy.run_path(str(DOCS.parent / "scripts" / "docs_markdown.py"))
+    text = "Add.\n\n>>> 1 + 1\n2\n\na: one\n    number\nb, c: two\n\nEnd: it is\n  so."
+    said = "Add.\n\n```pycon\n>>> 1 + 1\n2\n```\n\n- a: one\n    number\n- b, c: two\n\nEnd: it is\n  so."
+    assert script["as_markdown"](text) == said
