@@ -3,7 +3,7 @@
 #   TORCH_BACKEND=cu128    with `make clean demo`: another build of torch than the CPU one (auto: what fits)
 
 .NOTPARALLEL:
-.PHONY: demo test lint check soak bench clean
+.PHONY: demo test lint check docs soak bench clean
 export OMP_WAIT_POLICY ?= PASSIVE
 
 demo: .venv/.ready
@@ -18,7 +18,11 @@ lint: .venv/.ready
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-check: lint test
+check: lint test docs
+
+# the site, offline, in site/; a broken link or an undocumented name stops it
+docs: .venv/.ready
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 soak: .venv/.ready
 	.venv/bin/python -m pytest -q -m slow tests
@@ -35,4 +39,4 @@ bench: .venv/.ready
 	sh scripts/setup.sh
 
 clean:
-	rm -rf .venv report runs build dist
+	rm -rf .venv report runs build dist site

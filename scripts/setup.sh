@@ -2,13 +2,13 @@
 # Make .venv from pyproject.toml and constraints.txt.
 #   PYTHON         the interpreter to start from (3.11 or newer; default python3)
 #   TORCH_BACKEND  cpu (default), auto, or a CUDA version such as cu128
-#   EXTRAS         which extras to install (default dev)
+#   EXTRAS         which extras to install (default dev,docs)
 # Where pip is told of a local folder of wheels that holds torch (PIP_FIND_LINKS, UV_FIND_LINKS or pip's own
 # configuration), that torch is taken, unless TORCH_BACKEND asks for another.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
-extras=${EXTRAS:-dev}
+extras=${EXTRAS:-dev,docs}
 
 command -v "$python" >/dev/null || {
   echo "there is no $python here; name another: make test PYTHON=/path/to/python3.12" >&2
