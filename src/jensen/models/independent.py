@@ -45,8 +45,8 @@ class Independent(Model):
         valued = [column.gaps == "value" for column in columns]
         self.register_buffer("real", levels == 0, persistent=False)
         self.register_buffer("valued", torch.tensor(valued).reshape(space.shape), persistent=False)
-        for name in ("mean", "log_scale", "log_gap"):
-            self.register_buffer(name, torch.zeros(space.shape, dtype=torch.float64))
+        for name, kept in (("mean", self.some_real), ("log_scale", self.some_real), ("log_gap", any(valued))):
+            self.register_buffer(name, torch.zeros(space.shape, dtype=torch.float64), persistent=kept)
         self.log_gap.fill_(-math.log(2))
         live = torch.arange(space.max_levels or 0) < levels.unsqueeze(-1)
         start = torch.where(live, -levels.unsqueeze(-1).double().log(), -math.inf)
