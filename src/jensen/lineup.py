@@ -13,6 +13,9 @@ from jensen.models import CATALOGUE, model_class
 from jensen.sources import split_identity
 from jensen.space import Space
 
+LARGE = 1 << 17
+"""Sites times levels of an image beyond which a dense network, with a number for each of them and each hidden unit, is left
+to those who ask for it: a convolution does not grow with the image."""
 WIDE = 128
 """Columns beyond which attention, whose cost grows with their square, is left to those who ask for it."""
 
@@ -28,7 +31,8 @@ def line_up(rows: Rows) -> list[str]:
     names = ["independent"]
     if kind in ("real", "levels", "binary"):
         names.append("mixture")
-    names.append("made")
+    if not rows.space.is_image or rows.space.dims * (rows.space.max_levels or 1) <= LARGE:
+        names.append("made")
     if kind != "real" and rows.space.is_image:
         names.append("pixelcnn")
     return _taking_context(names, rows)
