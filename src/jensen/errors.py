@@ -60,9 +60,10 @@ class OutputError(JensenError, OSError):
 
 
 class Diverged(JensenError, ArithmeticError):
-    """Training met a loss or a gradient that is not finite; the last good weights are in `fitted`."""
+    """Training met a loss or a gradient that is not finite; the last good weights are in `fitted`, what happened in `run`."""
 
     fitted: Any = None
+    run: Any = None
 
 
 class JensenWarning(UserWarning):

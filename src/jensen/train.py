@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from jensen.average import Average
-from jensen.checkpoint import load_checkpoint, save_checkpoint
+from jensen.checkpoint import damaged, load_checkpoint, save_checkpoint
 from jensen.errors import DataError, Diverged, UsageError
-from jensen.interrupt import ctrl_c
+from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
 from jensen.objective import Objective
 from jensen.plan import Plan
@@ -28,7 +28,12 @@ LOOK = 20
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during training, after the step was finished and the checkpoint, if there is a folder, written."""
+    """Ctrl-C or SIGTERM during training, after the step was finished and the checkpoint, if there is a folder, written.
+
+    `signal` is the number of the signal.
+    """
+
+    signal: int = signal.SIGINT
 
 
 @dataclass
@@ -86,12 +91,12 @@ def train(
 
     `validate` scores held-out rows with the weights that are in the model; larger is better. With a `folder` the
     state is saved every `plan.save_every` seconds, and `resume` continues from it exactly. Raises Diverged when the
-    loss or a gradient stops being finite (the last good weights are in the model), and Interrupted on Ctrl-C.
+    loss or a gradient stops being finite (the last good weights are in the model), and Interrupted on Ctrl-C or SIGTERM.
     """
     training = _Training(model, objective, plan, validate, folder, fingerprint)
     if resume:
         training.resume()
-    with ctrl_c() as pressed:
+    with asked_to_end() as pressed:
         training.play(feed, watch, pressed)
     return training.run
 
@@ -125,8 +130,8 @@ class _Training:
         self.looked = 0
         self.run = Run()
 
-    def play(self, feed: Batches, watch: Watch | None, pressed: threading.Event) -> None:
-        """Steps until the budget is spent, the validation stops improving, or Ctrl-C."""
+    def play(self, feed: Batches, watch: Watch | None, pressed: Pressed) -> None:
+        """Steps until the budget is spent, the validation stops improving, or Ctrl-C or SIGTERM."""
         run, plan = self.run, self.plan
         before, begun = run.seconds, time.perf_counter()
         saved = looked = begun
@@ -166,7 +171,7 @@ class _Training:
                     saved = now
             if pressed.is_set():
                 run.seconds = before + now - begun
-                self._interrupt()
+                self._interrupt(pressed.number)
         run.stopped = "the budget is spent" if over else f"no better validation for {self.waited} checks"
         run.seconds = before + time.perf_counter() - begun
         self._keep_best()
@@ -236,12 +241,14 @@ class _Training:
             f"lower the rate (it was {self.plan.rate:g}) or look for outliers in the rows",
         )
 
-    def _interrupt(self) -> NoReturn:
+    def _interrupt(self, number: int) -> NoReturn:
         """Save the state as it is. A look, a check or an update of the average that an uninterrupted run does not make
         at this step would change the weights that the resumed run ends with."""
         if self.folder is not None:
             self.save()
-        raise Interrupted(self._how_to_resume())
+        interrupted = Interrupted(self._how_to_resume())
+        interrupted.signal = number
+        raise interrupted
 
     def _how_to_resume(self) -> str:
         where = (
@@ -275,12 +282,18 @@ class _Training:
         """Continue from the checkpoint of the folder. Raises DataError when it belongs to another run."""
         assert self.folder is not None
         tensors, facts = load_checkpoint(self.folder)
-        if facts["fingerprint"] != self.fingerprint:
+        if facts.get("fingerprint") != self.fingerprint:
             raise DataError(
                 "the interrupted run had other rows, another model or other settings",
-                f"its fingerprint is {facts['fingerprint']}, this one's {self.fingerprint}",
+                f"its fingerprint is {facts.get('fingerprint')}, this one's {self.fingerprint}",
                 "repeat the command of that run with resume, or start anew with overwrite",
             )
+        try:
+            self._restore(tensors, facts)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise damaged(self.folder, error) from error
+
+    def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         with torch.no_grad():
             for name, tensor in self._state().items():
                 tensor.copy_(tensors[f"turn.{name}"])
