@@ -50,10 +50,8 @@ def all_or_nothing(folder: Path) -> Iterator[Callable[[str], Path]]:
     kept = False
 
     def place(name: str) -> Path:
-        part = folder / f".{name}.{token}.part"
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # never through a link
-        waiting[name] = part
-        return part
+        waiting[name] = _new(folder, name, token)
+        return waiting[name]
 
     try:
         yield place
@@ -155,18 +153,23 @@ def check_regular(path: Path) -> None:
 
 def _promise(folder: Path, token: str, names: list[str]) -> None:
     """Write down which files count now. A save of one file needs none: its rename decides."""
-    part = folder / f"{PROMISE}.{token}.part"
+    part = _new(folder, PROMISE, token)
     try:
-        with open(part, "x", encoding="utf-8") as file:
-            json.dump({"token": token, "names": names}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        part.write_text(json.dumps({"token": token, "names": names}), encoding="utf-8")
+        _sync(part)
         _sync(folder)  # the complete files have their temporary names for good
         os.replace(part, folder / PROMISE)
         _sync(folder)
     except BaseException:
         _remove([folder / PROMISE, part])
         raise
+
+
+def _new(folder: Path, name: str, token: str) -> Path:
+    """A new empty file, and never one that a link leads to."""
+    part = folder / f".{name}.{token}.part"
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return part
 
 
 def _promised(folder: Path) -> dict[str, Path]:

@@ -37,9 +37,11 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         if held is not None:
             # removed while it is held: whoever opened it meanwhile finds another file in its place, and tries again
-            with suppress(OSError):
-                os.unlink(folder / LOCK)
-            os.close(held)
+            try:
+                with suppress(OSError):
+                    os.unlink(folder / LOCK)
+            finally:
+                os.close(held)
 
 
 def _acquire(folder: Path) -> int | None:
