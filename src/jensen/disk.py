@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,11 @@ PROMISE = ".promise.json"
 
 _PART = re.compile(r"\.[\w.-]+\.[0-9a-f]{8}\.part")
 _NAME = re.compile(r"\w[\w.-]*")
+
+
+def part_name(name: str, token: str) -> str:
+    """What something is called until it counts; `tidy` knows it by this."""
+    return f".{name}.{token}.part"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -167,7 +173,7 @@ def _promise(folder: Path, token: str, names: list[str]) -> None:
 
 def _new(folder: Path, name: str, token: str) -> Path:
     """A new empty file, and never one that a link leads to."""
-    part = folder / f".{name}.{token}.part"
+    part = folder / part_name(name, token)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return part
 
@@ -184,7 +190,7 @@ def _promised(folder: Path) -> dict[str, Path]:
         token, names = record["token"], list(record["names"])
         if not (re.fullmatch(r"[0-9a-f]{8}", token) and all(_NAME.fullmatch(name) for name in names)):
             raise ValueError("a name that no save writes")
-        return {name: folder / f".{name}.{token}.part" for name in names}
+        return {name: folder / part_name(name, token) for name in names}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             "the record of an interrupted save is damaged", f"{path}: {error}", "copy the run again"
@@ -209,4 +215,7 @@ def _sync(path: Path) -> None:
 def _remove(paths: Any) -> None:
     for path in paths:
         with suppress(OSError):
-            os.unlink(path)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)

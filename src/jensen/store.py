@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from jensen.allowance import Allowance
-from jensen.disk import check_regular, write_atomically
+from jensen.disk import check_regular, part_name, write_atomically
 from jensen.errors import DataError, UsageError
 from jensen.model import Model
 from jensen.space import Space
@@ -93,10 +96,18 @@ def write_tensors(
     """Write a safetensors file where it is told to. Raises OSError where that fails."""
     # copies: safetensors refuses tensors that share memory, as tied weights do
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    # the library writes beside its target under a name of its own, which a killed process leaves, and for its user alone
+    inner = path.parent / part_name("tensors", secrets.token_hex(4))
+    inner.mkdir()
     try:
-        save_file(plain, path, dict(metadata or {}))
+        save_file(plain, inner / path.name, dict(metadata or {}))
+        if path.exists():
+            (inner / path.name).chmod(path.stat().st_mode & 0o777)
+        os.replace(inner / path.name, path)
     except SafetensorError as error:
         raise OSError(None, str(error), str(path)) from None
+    finally:
+        shutil.rmtree(inner, ignore_errors=True)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -86,10 +86,12 @@ class Disk:
         if source in self.loose:
             self.loose.add(target)
 
-    def unlink(self, path: Any, **more: Any) -> None:
+    def unlink(self, path: Any, **more: Any) -> Any:
+        if more:  # within the removal of a whole folder of temporary files
+            return self.real["unlink"](path, **more)
         self._step()
         self.names.append((Path(path), Path(path).read_bytes(), None))
-        self.real["unlink"](path, **more)
+        return self.real["unlink"](path)
 
     def write(self, path: Path, whole: Callable[[], Any]) -> Any:
         def half() -> None:
@@ -132,7 +134,7 @@ class Disk:
             if chance is not None and chance.random() < 0.5:
                 continue
             if source is not None and path.exists():
-                os.replace(path, source)
+                os.replace(path, source) if source.parent.exists() else path.unlink()
             if before is not None:
                 path.write_bytes(before)
             elif source is None:
