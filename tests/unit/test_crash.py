@@ -84,6 +84,7 @@ class Disk:
         self.names.append((target, target.read_bytes() if target.exists() else None, source))
         self.real["replace"](source, target)
         if source in self.loose:
+            self.loose.discard(source)
             self.loose.add(target)
 
     def unlink(self, path: Any, **more: Any) -> Any:
@@ -232,8 +233,9 @@ def test_every_file_of_a_save_is_synced_before_it_counts_and_its_folder_after(
     rename = disk.replace
 
     def replace(source: Path, target: Path) -> None:
-        assert not disk.loose, f"{target.name} counts before {disk.loose} are on the disk"
-        renamed.append(target.name)
+        if not target.name.endswith(".part"):
+            assert not disk.loose, f"{target.name} counts before {disk.loose} are on the disk"
+            renamed.append(target.name)
         rename(source, target)
 
     disk.replace = replace  # type: ignore[method-assign]
