@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from jensen.errors import DataError
@@ -26,14 +26,20 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.exists():
         raise DataError("there is no interrupted run to resume", f"{path} is missing", "fit without resume")
     tensors = load_tensors(path)
-    with safe_open(path, "pt") as handle:
-        metadata = handle.metadata() or {}
     try:
-        return tensors, json.loads(metadata["facts"])
-    except (KeyError, ValueError):
-        raise DataError(
-            "a checkpoint is damaged", f"{path} holds no facts", "fit again with overwrite"
-        ) from None
+        with safe_open(path, "pt") as handle:
+            facts = json.loads((handle.metadata() or {})["facts"])
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are no record")
+    except (KeyError, ValueError, RecursionError, SafetensorError, OSError) as error:
+        raise damaged(folder, error) from None
+    return tensors, facts
+
+
+def damaged(folder: Path, error: Exception) -> DataError:
+    """What is said of a checkpoint that cannot be used."""
+    said = f"lacks {error}" if isinstance(error, KeyError) else str(error).split("\n")[0][:200]
+    return DataError("a checkpoint is damaged", f"{folder / FILE}: {said}", "fit again with overwrite")
 
 
 def drop_checkpoint(folder: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
+import numbers
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,26 +17,28 @@ from torch import Tensor
 from jensen.as_distribution import FittedDistribution, as_distribution
 from jensen.autoregressive import Autoregressive
 from jensen.card import card_text
-from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.codec import Codec, as_tensor, codec_from_dict
 from jensen.completing import Completion, complete
 from jensen.context import ContextCodec, contexts_to_sample, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.data.frames import as_frame
-from jensen.errors import Cannot, DataError, JensenError, OutputError, UsageError
+from jensen.disk import PROMISE, all_or_nothing, found
+from jensen.errors import Cannot, DataError, UsageError, check_whole
 from jensen.model import Can, Model, abilities, one_vector_a_row
-from jensen.models import catalogue_name, model_class
+from jensen.models import catalogue_name
 from jensen.objective import Objective
 from jensen.quantity import Scores
+from jensen.run_folder import AGAIN, FORMAT, claim, class_of, digest, history_text, read_history, read_record
 from jensen.scoring import log_likelihood, on_device, place
 from jensen.space import Space
-from jensen.store import all_or_nothing, build, load_tensors, load_weights, model_record, write_tensors
+from jensen.store import build_checked, damage_named, load_tensors, load_weights, model_record, write_tensors
 
 if TYPE_CHECKING:
     from jensen.refining import Refined
     from jensen.surprise import Surprise
 
-FORMAT = 1
+RETRIES = 5
+"""A run that is saved while it is loaded is loaded again, so often."""
 
 
 class Fitted:
@@ -104,10 +105,12 @@ class Fitted:
         pass a site, for checks; all give the same rows). Raises Cannot when the model does not sample, or not so.
         `watch` is told how many rows are done.
         """
-        if n < 1 or int(n) != n or batch < 1:
+        if not isinstance(n, numbers.Integral) or n < 1 or batch < 1:
             raise UsageError(
-                "expected at least one row to sample, a whole number", f"got n={n}", "pass n=16, say"
+                "expected at least one row to sample, a whole number", f"got n={n!r}", "pass n=16, say"
             )
+        if seed is not None:
+            check_whole("seed", seed, 0)
         if Can.SAMPLE not in self.can:
             raise self.model.cannot(Can.SAMPLE)
         how: dict[str, Any] = {"temperature": temperature, "sampler": sampler}
@@ -320,10 +323,15 @@ class Fitted:
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run as a folder: model.safetensors, model.json, history.csv, card.md.
 
-        The files are renamed into place when all are complete, model.json last: it holds the digest of the weights, so
-        a folder that was cut off between two renames is noticed at loading. Raises OutputError when the folder holds a
-        run already.
+        They come to the disk together or not at all: after a crash or a power cut the folder holds the old run or the
+        new one. Raises OutputError when the folder holds a run already, or another process is writing it.
         """
+        with claim(path, overwrite) as folder:
+            self.write_into(folder)
+        return folder
+
+    def write_into(self, folder: Path) -> None:
+        """Write the run's files into a folder that is claimed already."""
         record = {
             "format": FORMAT,
             "model": model_record(self.model, catalogue_name(type(self.model))),
@@ -332,15 +340,13 @@ class Fitted:
             "can": list(abilities(self.can)),
             **self.record,
         }
-        folder = claim(path, overwrite)
         with all_or_nothing(folder) as place:
             weights = place("model.safetensors")
             write_tensors(weights, self.model.state_dict())
-            place("history.csv").write_text(_history_csv(self.history), encoding="utf-8")
+            place("history.csv").write_text(history_text(self.history), encoding="utf-8")
             place("card.md").write_text(card_text(self.name, self.space, record), encoding="utf-8")
-            record["weights"] = _digest(weights)
+            record["weights"] = digest(weights)
             place("model.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return folder
 
 
 def _binarised(
@@ -365,109 +371,47 @@ def load(path: str | Path, *, model: type[Model] | None = None, device: str = "c
     a file is missing, damaged or from a newer version.
     """
     folder = Path(path)
-    record = _read_record(folder)
-    cls = model or _class_of(record["model"])
+    for _ in range(RETRIES):
+        before = _state(folder)
+        try:
+            return _load(folder, model).to(device)
+        except DataError:
+            if _state(folder) == before:
+                raise  # nobody was writing it meanwhile
+    return _load(folder, model).to(device)
+
+
+def _load(folder: Path, model: type[Model] | None) -> Fitted:
+    record = read_record(folder)
+    cls = model or class_of(record["model"])
     if f"{cls.__module__}:{cls.__qualname__}" != record["model"]["class"]:
         raise UsageError(
             "the run was saved by another class",
             f"{record['model']['class']}, got {cls.__name__}",
             "pass that class",
         )
-    weights = folder / "model.safetensors"
+    weights = found(folder, "model.safetensors")
     tensors = load_tensors(weights)
-    if _digest(weights) != record["weights"]:
-        raise DataError(
-            "weights and record of a run do not belong together", str(folder), "fit or copy the run again"
-        )
-    try:
-        built, codec = build(record["model"], cls), codec_from_dict(record["codec"])
+    if digest(weights) != record["weights"]:
+        raise DataError("weights and record of a run do not belong together", str(folder), AGAIN)
+    with damage_named(folder):
+        codec = codec_from_dict(record["codec"])
         given = record.get("context_codec") and ContextCodec.from_dict(record["context_codec"])
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, JensenError):
-            raise
-        raise DataError(
-            "the record of a run is damaged", f"{folder}: {error}", "fit or copy the run again"
-        ) from None
+        built = build_checked(record["model"], cls, tensors)
     load_weights(built, tensors, weights)
     facts = {
         key: value
         for key, value in record.items()
         if key not in ("format", "model", "codec", "context_codec", "can", "weights")
     }
-    return Fitted(built.to(device).eval(), codec, _read_history(folder), facts, given)
+    return Fitted(built.eval(), codec, read_history(folder), facts, given)
 
 
-def claim(path: str | Path, overwrite: bool) -> Path:
-    """The folder for a run, made if need be. Raises OutputError when it is taken or cannot be made."""
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise OutputError("a run is a folder", f"{folder} is a file", "choose another name")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not overwrite:
-            raise OutputError(
-                "the output folder is not empty", f"got {folder}", "choose another, or pass overwrite"
-            )
-        if not any((folder / name).exists() for name in ("model.json", CHECKPOINT)):
-            raise OutputError("a folder of other files is not overwritten", f"got {folder}", "choose another")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            "cannot make the output folder", f"{folder}: {error.strerror}", "choose another place"
-        ) from None
-    return folder
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    path = folder / "model.json"
-    if not path.is_file():
-        raise DataError("there is no run here", f"{path} is missing", "pass the folder that fit wrote")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] > FORMAT:
-            raise DataError(
-                "the run was written by a newer version", f"format {record['format']}", "update jensen"
-            )
-        record["model"]["class"], record["codec"], record["weights"]
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            "the record of a run is damaged", f"{path}: {error}", "fit or copy the run again"
-        ) from None
-    return dict(record)
-
-
-def _class_of(record: Mapping[str, Any]) -> type[Model]:
-    if record.get("name") is None:
-        raise UsageError(
-            "the run's model is not in the catalogue",
-            f"its class is {record['class']}",
-            "pass it: load(path, model=Class)",
-        )
-    return model_class(record["name"])
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "blake2b").hexdigest()[:32]
-
-
-def _history_csv(history: list[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, ["step", "seconds", "loss", "rate", "valid", "valid_low", "valid_high"])
-    writer.writeheader()
-    writer.writerows(history)
-    return out.getvalue()
-
-
-def _read_history(folder: Path) -> list[dict[str, Any]]:
-    try:
-        with open(folder / "history.csv", encoding="utf-8", newline="") as handle:
-            lines = list(csv.DictReader(handle))
-        return [
-            {k: None if v == "" else int(v) if k == "step" else float(v) for k, v in line.items()}
-            for line in lines
-        ]
-    except (OSError, ValueError) as error:
-        raise DataError("the history of a run is damaged", str(error), "fit or copy the run again") from None
+def _state(folder: Path) -> list[Any]:
+    """What changes when a run is saved into a folder."""
+    facts = []
+    for name in (PROMISE, "model.json", "model.safetensors"):
+        with suppress(OSError):
+            known = (folder / name).stat()
+            facts.append((name, known.st_ino, known.st_mtime_ns))
+    return facts

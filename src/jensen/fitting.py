@@ -7,7 +7,8 @@ import json
 import os
 import platform
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +24,12 @@ from jensen.data import rows as read_rows
 from jensen.density import Density, pose
 from jensen.errors import DataError, Diverged, JensenWarning, UsageError
 from jensen.feed import Feed
-from jensen.fitted import Fitted, claim
+from jensen.fitted import Fitted
 from jensen.model import Model
 from jensen.objective import Objective
 from jensen.objectives import describe_objective
 from jensen.plan import Plan
+from jensen.run_folder import claim
 from jensen.scoring import place
 from jensen.sources import DensitySource, RowsSource, Source, build, sample_rows
 from jensen.space import Space
@@ -80,7 +82,7 @@ def fit(
 
     Repeats bit for bit for the same seed on a CPU with the same number of threads. Raises DataError, SpaceError,
     UsageError or OutputError before anything is written, Cannot for a context that the model does not take; Diverged when training fails, with the last good weights in
-    its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C, after a checkpoint. What the model has to
+    its `fitted` (and in `out`); Interrupted (a KeyboardInterrupt) on Ctrl-C or SIGTERM, after a checkpoint. What the model has to
     say of itself after the fit is in `record["notes"]`, and a JensenWarning where it is to be doubted.
 
     >>> import jensen
@@ -151,25 +153,24 @@ class _Task:
                 f"got {name}",
                 "fit without resume",
             )
-        folder = None if out is None else _open_folder(Path(out), resume, overwrite)
+        with nullcontext() if out is None else _open_folder(Path(out), resume, overwrite) as folder:
+            return self._perform(folder, resume, watch)
+
+    def _perform(self, folder: Path | None, resume: bool, watch: Watch | None) -> Fitted:
         started = datetime.now(UTC)
         try:
             run = self._solve() if self.objective is None else self._train(folder, resume, watch)
         except Diverged as error:
-            run = Run(stopped=str(error))
+            run = error.run or Run()
+            run.stopped = str(error)
             error.fitted = self._fitted(run, started)
             if folder is not None:
-                error.fitted.save(folder, overwrite=True)
-            raise
-        except BaseException:
-            if folder is not None:
-                with suppress(OSError):
-                    folder.rmdir()  # only if nothing was written
+                error.fitted.write_into(folder)
             raise
         fitted = self._fitted(run, started)
         self.source.conclude(fitted, self.objective, self.seed)
         if folder is not None:
-            fitted.save(folder, overwrite=True)
+            fitted.write_into(folder)
             drop_checkpoint(folder)
         return fitted
 
@@ -221,6 +222,7 @@ class _Task:
                 "stopped": run.stopped,
                 "best_step": run.best_step,
                 "rows_per_second": run.rows_per_second,
+                **({"rollbacks": run.rollbacks} if run.rollbacks else {}),
             },
             "parameters": sum(t.numel() for t in self.model.state_dict().values() if t.is_floating_point()),
             "started": started.isoformat(timespec="seconds"),
@@ -252,14 +254,25 @@ def _suited(plan: Plan, objective: Objective | None, model: Model) -> Plan:
     return plan.replaced(**{k: v for k, v in wanted.items() if k not in plan.given})
 
 
-def _open_folder(folder: Path, resume: bool, overwrite: bool) -> Path:
-    if resume and (folder / "model.json").exists() and not (folder / CHECKPOINT).exists():
-        raise UsageError("the run is finished", f"got {folder}", "fit into another folder, or pass overwrite")
-    if resume and not (folder / CHECKPOINT).exists():
-        raise DataError(
-            "there is no interrupted run to resume", f"{folder / CHECKPOINT} is missing", "fit without resume"
-        )
-    return claim(folder, overwrite or resume)
+@contextmanager
+def _open_folder(folder: Path, resume: bool, overwrite: bool) -> Iterator[Path]:
+    """The folder of a fit, claimed; with `resume`, one that holds an interrupted run."""
+    if resume and not folder.is_dir():
+        raise _nothing_to_resume(folder)
+    with claim(folder, overwrite or resume) as claimed:
+        if resume and not (claimed / CHECKPOINT).exists():
+            if (claimed / "model.json").exists():
+                raise UsageError(
+                    "the run is finished", f"got {folder}", "fit into another folder, or pass overwrite"
+                )
+            raise _nothing_to_resume(folder)
+        yield claimed
+
+
+def _nothing_to_resume(folder: Path) -> DataError:
+    return DataError(
+        "there is no interrupted run to resume", f"{folder / CHECKPOINT} is missing", "fit without resume"
+    )
 
 
 def _device(name: str) -> torch.device:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jensen.errors import DataError, OutputError, UsageError
+from jensen.allowance import Allowance
+from jensen.disk import check_regular, part_name, write_atomically
+from jensen.errors import DataError, UsageError
 from jensen.model import Model
 from jensen.space import Space
+
+FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def model_record(model: Model, name: str | None) -> dict[str, Any]:
@@ -47,6 +54,30 @@ def build(record: Mapping[str, Any], cls: type[Model]) -> Model:
     return cls(Space.from_dict(record["space"]), **context, **record["hyper"])
 
 
+@contextmanager
+def damage_named(folder: Path) -> Iterator[None]:
+    """Whatever a stranger's record makes a constructor raise becomes a DataError that names the folder."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        said = str(error).split("\n")[0][:200] or type(error).__name__
+        raise DataError(
+            "the record of a run is damaged", f"{folder}: {said}", "fit or copy the run again"
+        ) from error
+
+
+def build_checked(record: Mapping[str, Any], cls: type[Model], tensors: Mapping[str, Tensor]) -> Model:
+    """The model of a record that is not trusted: it may take a multiple of what its weights take, and no more.
+
+    Raises Overspent, a ValueError, before more is allocated.
+    """
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    with Allowance(32 * weights + (256 << 20)):
+        return build(record, cls)
+
+
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -57,30 +88,50 @@ def save_tensors(
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file where it is told to."""
+    """Write a safetensors file where it is told to. Raises OSError where that fails."""
     # copies: safetensors refuses tensors that share memory, as tied weights do
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(plain, path, dict(metadata or {}))
+    # the library writes beside its target under a name of its own, which a killed process leaves, and for its user alone
+    inner = path.parent / part_name("tensors", secrets.token_hex(4))
+    inner.mkdir()
+    try:
+        save_file(plain, inner / path.name, dict(metadata or {}))
+        if path.exists():
+            (inner / path.name).chmod(path.stat().st_mode & 0o777)
+        os.replace(inner / path.name, path)
+    except SafetensorError as error:
+        raise OSError(None, str(error), str(path)) from None
+    finally:
+        shutil.rmtree(inner, ignore_errors=True)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file. Raises DataError when it is missing or damaged."""
     try:
+        check_regular(path)
         return load_file(path)
     except FileNotFoundError:
         raise DataError(
             "a run has lost its file", f"{path} is missing", "fit or copy the run again"
         ) from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             "a safetensors file is damaged", f"{path}: {error}", "fit or copy the run again"
         ) from None
 
 
 def load_weights(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a model. Raises DataError when names or shapes do not match."""
+    """Put weights into a model. Raises DataError when names, shapes or kinds of numbers do not match."""
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if name in tensors and tensor.dtype != tensors[name].dtype:
+            if not (tensor.is_floating_point() and tensors[name].dtype in FLOATS):
+                raise DataError(
+                    "weights and model do not fit",
+                    f"{path}: {name} holds {tensors[name].dtype}, expected {tensor.dtype}",
+                    "were they saved by another class?",
+                )
             tensor.data = tensor.data.to(
                 tensors[name].dtype
             )  # copying would round a float64 model to float32
@@ -91,45 +142,3 @@ def load_weights(model: Model, tensors: Mapping[str, Tensor], path: Path) -> Non
         raise DataError(
             "weights and model do not fit", f"{path}: {first}", "were they saved by another class?"
         ) from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically. Raises OutputError when the place cannot be written."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: readers see the old file or the new one."""
-    with all_or_nothing(path.parent) as place:
-        write(place(path.name))
-
-
-@contextmanager
-def all_or_nothing(folder: Path) -> Iterator[Callable[[str], Path]]:
-    """Write several files of a folder: the block fills the temporary path it gets for each name.
-
-    They are renamed in that order when all are complete, so that a full disk leaves the old files as they were.
-    Raises OutputError when the place cannot be written.
-    """
-    waiting: dict[str, Path] = {}
-
-    def place(name: str) -> Path:
-        waiting[name] = folder / f".{name}.{os.getpid()}.part"
-        return waiting[name]
-
-    try:
-        yield place
-        for temporary in waiting.values():
-            with open(temporary, "rb") as handle:
-                os.fsync(handle.fileno())
-        for name, temporary in waiting.items():
-            os.replace(temporary, folder / name)
-    except (OSError, SafetensorError) as error:
-        where = getattr(error, "filename2", None) or getattr(error, "filename", None) or folder
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(
-            "cannot write a result", f"{where}: {reason}", "free some space or choose another place"
-        ) from None
-    finally:
-        for temporary in waiting.values():
-            temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Ctrl-C during a fit: a checkpoint, exit 130, and the command that continues to the same weights."""
+"""Ctrl-C or SIGTERM during a fit: a checkpoint, exit 130 or 143, and the command that continues to the same weights."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from jensen.cli import cli
 FIT = ["fit", "digits", "--model", "made", "--steps", "1000", "--set", "hidden=[16]", "--set", "patience=0"]
 
 
-def test_ctrl_c_writes_a_checkpoint_from_which_the_told_command_reaches_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_signal_writes_a_checkpoint_from_which_the_told_command_reaches_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -27,9 +28,9 @@ def test_ctrl_c_writes_a_checkpoint_from_which_the_told_command_reaches_the_same
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         assert running.stderr.readline().startswith("made: step ")
-        os.kill(running.pid, signal.SIGINT)
+        os.kill(running.pid, sent)
         said = running.stderr.read()
-        assert running.wait(timeout=60) == 130
+        assert running.wait(timeout=60) == 128 + sent
     assert re.search(r"^stopped: interrupted after step \d+$", said, re.MULTILINE), said
     assert "Traceback" not in said
     assert [one.name for one in Path("half").iterdir()] == ["checkpoint.safetensors"]

@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
-    [{"_version", "errors", "quantity", "notebook"}],
+    [{"_version", "errors", "quantity", "notebook", "lock", "disk"}],
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [
@@ -34,7 +34,7 @@ LAYERS: list[list[set[str]]] = [
         | {"latent", "diagnosis", "annealing", "mixing", "dequantising", "generator", "adversary"}
     ],
     [{"models"}, {"objectives"}],
-    [{"scoring", "weighing", "store"}],
+    [{"scoring", "weighing", "store", "allowance"}],
     [
         {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player", "optimiser"},
         {"metrics"},
@@ -42,7 +42,7 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"}
-        | {"freshness", "refining", "resampling", "as_distribution", "surprise", "foresight"},
+        | {"freshness", "refining", "resampling", "as_distribution", "surprise", "foresight", "run_folder"},
         {"diverging", "discrepancy", "shifts", "sides"},
     ],
     [

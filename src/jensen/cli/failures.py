@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ ARGUMENTS = "jensen.arguments"
 
 @contextmanager
 def failures(ctx: click.Context) -> Iterator[None]:
-    """Say what went wrong: exit 2 for an error the user can act on, 130 for Ctrl-C; anything else passes through.
+    """Say what went wrong: exit 2 for an error the user can act on, 130 for Ctrl-C, 143 for SIGTERM; the rest passes.
 
     Three lines on stderr; with --json instead {"error": {"wrong", "given", "do"}} on stdout.
     """
@@ -34,7 +35,7 @@ def failures(ctx: click.Context) -> Iterator[None]:
         saved = given.startswith("the checkpoint")
         again = resume_command(words) if saved else ""
         _say(wrong, given.partition(": ")[0], again, as_json, ("stopped", "kept", "resume"))
-        raise click.exceptions.Exit(130) from None
+        raise click.exceptions.Exit(128 + getattr(error, "signal", signal.SIGINT)) from None
     except click.UsageError as error:
         if not as_json:
             raise

@@ -116,8 +116,8 @@ def fit(
 
     The rows are split into a training, a validation and a held-out part; the score that is printed at the end is that
     of the held-out part. A target has no rows: the model is fitted by reverse KL to samples of its own, and what they tell
-    of log Z is printed, with bounds and with what a search found that the model misses. Ctrl-C finishes the step, writes
-    a checkpoint and says how to resume.
+    of log Z is printed, with bounds and with what a search found that the model misses. Ctrl-C or SIGTERM
+    finishes the step, writes a checkpoint and says how to resume; a second process on the same folder is refused.
     """
     from jensen.cli.start import settle_threads, start_torch
 

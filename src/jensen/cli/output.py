@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jensen.cli.wording import as_options, folded
+from jensen.disk import contents
 from jensen.errors import Cannot, OutputError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def refuse_taken_folder(folder: Path, allowed: bool) -> None:
     """Raise OutputError when a run cannot be written to `folder`: asked before the rows are read."""
     if folder.exists() and not folder.is_dir():
         raise OutputError("a run is a folder", f"{folder} is a file", "choose another name with --out")
-    if folder.is_dir() and any(folder.iterdir()) and not allowed:
+    if folder.is_dir() and contents(folder) and not allowed:
         raise OutputError(
             "the output folder is not empty",
             f"got {folder}",

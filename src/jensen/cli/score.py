@@ -189,7 +189,7 @@ def _refuse_other_format(out: str) -> None:
 
 def _write(path: Path, scores: Scores) -> None:
     """One line a row; the name of the column says when a score is a bound."""
-    from jensen.store import write_text
+    from jensen.disk import write_text
 
     lines = [f"row,log_likelihood{'' if scores.kind.value == 'exact' else f'_{scores.kind.value}'}_nats"]
     lines += [f"{row},{value!r}" for row, value in enumerate(scores.values.tolist())]

@@ -1,0 +1,153 @@
+"""Kill a fit with SIGKILL at random moments, resume it, and compare what it ends with to the uninterrupted run.
+
+    python scripts/soak_crash.py [--moments 100] [--seed 0] [--models made,realnvp,gan]
+
+A moment is uniform over the whole fit, its final save included; checkpoints are written at every look, so that many
+moments fall into a save. One resume in three is killed as well. What must hold: the same weights bit for bit, the same
+history but for the seconds, no temporary file left. Exit 1 where it does not. CPU only, one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import jensen
+from jensen.lock import LOCK
+from jensen.plan import Plan
+
+PLAN = Plan(steps=240, patience=0, save_every=1e-9, batch=64)
+HYPER: dict[str, dict[str, Any]] = {
+    "made": {"hidden": [32], "dropout": 0.2},
+    "realnvp": {"transforms": 2, "hidden": [16], "actnorm": True},
+    "gan": {"width": 16, "depth": 1},
+}
+
+
+def rows_for(name: str) -> Any:
+    """Digits for models of levels; for the others reals, whose codec is fitted."""
+    if name == "made":
+        return jensen.rows("digits")
+    return jensen.rows(np.random.default_rng(0).normal(2.0, 3.0, (400, 3)))
+
+
+def fit(name: str, rows: Any, folder: Path, resume: bool) -> None:
+    jensen.fit(name, rows, plan=PLAN, seed=1, out=folder, resume=resume, device="cpu", **HYPER[name])
+
+
+def in_child(work: Callable[[], None], kill_after: float | None = None) -> float:
+    """Do work in a fork of this process, killed after so many seconds; returns how long it lived.
+
+    Raises RuntimeError when it fails of itself.
+    """
+    sys.stdout.flush()
+    begun = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)  # of a child that has ended already this does nothing
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
+        raise RuntimeError("the fit failed of itself; see above")
+    return time.perf_counter() - begun
+
+
+def state(folder: Path) -> str:
+    """How far a killed fit came, by what it left."""
+    names = {one.name for one in folder.iterdir()} if folder.exists() else set()
+    if ".promise.json" in names:
+        return "between two renames of the last save"
+    if "checkpoint.safetensors" in names:
+        return "in a save, after a checkpoint" if any(".part" in one for one in names) else "in training"
+    if "model.json" in names:
+        return "after the end"
+    return "in the first save" if any(".part" in one for one in names) else "before the first checkpoint"
+
+
+def ended(folder: Path) -> tuple[bytes, list[list[str]], list[str]]:
+    """What a finished fit is judged by: weights, history without seconds, and the names in its folder."""
+    with open(folder / "history.csv", newline="") as file:
+        history = [[v for k, v in line.items() if k != "seconds"] for line in csv.DictReader(file)]
+    jensen.load(folder)
+    # a kill after the end may leave the file of the lock, which says nothing by its presence
+    names = sorted(one.name for one in folder.iterdir() if one.name != LOCK)
+    return (folder / "model.safetensors").read_bytes(), history, names
+
+
+def survive(name: str, rows: Any, folder: Path, seconds: float, chance: random.Random) -> list[str]:
+    """Fit, kill, resume until it is done; returns where the kills fell."""
+    fell = []
+    resume = False
+    for attempt in range(20):
+        kill = attempt == 0 or chance.random() < 1 / 3
+        in_child(
+            lambda again=resume: fit(name, rows, folder, again),  # type: ignore[misc]
+            chance.uniform(0, seconds) if kill else None,
+        )
+        if kill:
+            fell.append(state(folder))
+        if not kill or fell[-1] == "after the end":
+            return fell
+        resume = (folder / "checkpoint.safetensors").exists()
+    return fell
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("--moments", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--models", default=",".join(HYPER))
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    chance, names = random.Random(asked.seed), asked.models.split(",")
+    begun, fell, wrong, kills = time.perf_counter(), Counter[str](), [], 0
+    with tempfile.TemporaryDirectory() as place:
+        rows = {name: rows_for(name) for name in names}
+        took = {n: in_child(lambda n=n: fit(n, rows[n], Path(place, n), False)) for n in names}  # type: ignore[misc]
+        for moment in range(asked.moments):
+            name = names[moment % len(names)]
+            folder = Path(place, f"run-{moment}")
+            where = survive(name, rows[name], folder, took[name], chance)
+            fell.update(where)
+            kills += len(where)
+            pairs = zip(("weights", "history", "names"), ended(folder), ended(Path(place, name)), strict=True)
+            other = [what for what, one, two in pairs if one != two]
+            if other:
+                wrong.append(f"{', '.join(other)} of {name}, moment {moment}: killed {where}")
+            shutil.rmtree(folder)
+    print(f"killed {kills} times in {asked.moments} fits of {', '.join(names)}, {PLAN.steps} steps each:")
+    for where, count in fell.most_common():
+        print(f"  {count:4d} {where}")
+    for line in wrong:
+        print(f"  NOT THE SAME: {line}")
+    print(
+        f"{asked.moments - len(wrong)} of {asked.moments} ended bit for bit like the uninterrupted fit, "
+        f"in {time.perf_counter() - begun:.0f} s"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
