@@ -309,7 +309,9 @@ class Space:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Space:
-        """The inverse of to_dict."""
+        """The inverse of to_dict. Raises SpaceError for a row of more than 2^24 sites: an image of 2300x2300 in colour."""
+        if math.prod(record["shape"]) > 1 << 24:
+            raise SpaceError("a row is larger than any that was fitted", f"got shape {record['shape']}")
         columns = tuple(
             Column(**{**column, **{key: tuple(column[key]) for key in ("labels", "seen") if column.get(key)}})
             for column in record["columns"]

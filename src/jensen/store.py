@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import shutil
@@ -24,8 +23,6 @@ from jensen.model import Model
 from jensen.space import Space
 
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-MOST_SITES = 1 << 24
-"""A row of 16 million sites, an image of 2300x2300 in colour, is the largest that a record is believed to have."""
 
 
 def model_record(model: Model, name: str | None) -> dict[str, Any]:
@@ -76,8 +73,6 @@ def build_checked(record: Mapping[str, Any], cls: type[Model], tensors: Mapping[
 
     Raises Overspent, a ValueError, before more is allocated.
     """
-    if math.prod(record["space"]["shape"]) > MOST_SITES:
-        raise ValueError(f"a row of shape {record['space']['shape']} has more than {MOST_SITES:,} sites")
     weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     with Allowance(32 * weights + (256 << 20)):
         return build(record, cls)

@@ -81,9 +81,11 @@ def _of_table(text: str, space: Space) -> NDArray[Any]:
 def _from_file(path: Path, space: Space) -> NDArray[Any]:
     import numpy as np
 
+    from jensen.data.bounded import read_npy
+
     try:
         if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
+            values = read_npy(path)
         else:
             from PIL import Image
 

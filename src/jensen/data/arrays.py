@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -12,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import Source
+from jensen.data.bounded import read_npz_member
 from jensen.data.layout import layout
 from jensen.data.stored import open_npy, plain_dtype
 from jensen.errors import DataError
+
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OverflowError)
+"""What damage in a zip archive raises."""
 
 NPZ_KEYS = ("x", "train", "arr_0")
 
@@ -74,17 +80,17 @@ def from_npy(path: Path, memory: int, row: tuple[int, ...] | None = None) -> Sou
     return Source(path.name, stored[:], notes=notes)
 
 
-def from_npz(path: Path, row: Sequence[int] | None = None) -> Source:
+def from_npz(path: Path, memory: int, row: Sequence[int] | None = None) -> Source:
     """Rows of the only array of a NPZ file, or of the one called x, train or arr_0.
 
-    Raises DataError naming the arrays when it is not clear which is meant.
+    Raises DataError naming the arrays when it is not clear which is meant, and for one of more than `memory` bytes.
     """
     try:
-        # opened here, as numpy leaves the file open when it is no archive
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            key = _npz_key(path, archive.files)
-            values = archive[key]
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, NotImplementedError) as error:
+        with zipfile.ZipFile(path) as archive:
+            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            key = _npz_key(path, list(members))
+            values = read_npz_member(archive, members[key], memory)
+    except (*BROKEN_ZIP, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, DataError):
             raise
         if "Object arrays" in str(error) or "pickle" in str(error).lower():

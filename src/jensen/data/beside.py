@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.data.bounded import read_npy
 from jensen.data.idx import from_idx_labels, is_idx
 from jensen.data.load import open_source
 from jensen.data.tables import Table, is_frame
@@ -53,7 +54,7 @@ def _file(path: Path) -> pa.Table:
     name = path.name.partition(".")[0] or NAME
     if path.suffix.lower() == ".npy" and path.is_file():
         try:
-            return _array(np.load(path, allow_pickle=False), name)
+            return _array(read_npy(path), name)
         except (OSError, ValueError, EOFError) as error:
             raise DataError(
                 f"{path} is not a whole NPY file of numbers or texts",
@@ -61,7 +62,7 @@ def _file(path: Path) -> pa.Table:
                 "write it again with numpy.save",
             ) from error
     if path.is_file() and is_idx(path):
-        return _array(from_idx_labels(path), name)
+        return _array(from_idx_labels(path, MEMORY), name)
     opened = open_source(path, MEMORY)
     return _of_table(opened) if isinstance(opened, Table) else _array(np.asarray(opened.values[:]), name)
 

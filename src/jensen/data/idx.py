@@ -13,6 +13,7 @@ import numpy as np
 
 from jensen.data.arraylike import Source
 from jensen.data.arrays import from_array
+from jensen.data.bounded import check_size
 from jensen.data.layout import layout
 from jensen.data.stored import RawRows
 from jensen.errors import DataError
@@ -44,29 +45,37 @@ def from_idx(path: Path, memory: int, row: tuple[int, ...] | None = None) -> Sou
             "pass the file of images, and this one as context",
         )
     if not _zipped(path) and path.stat().st_size > memory:
-        rows = RawRows(path, shape, dtype, offset, layout(shape, row))
+        rows = RawRows(
+            path, shape, dtype, offset, layout(shape, row)
+        )  # raises where the file is of another length
         return Source(path.name, rows, notes=("larger than memory: read from disk as needed",))
-    return from_array(_values(path, shape, dtype, offset), path.name, row)
+    return from_array(_values(path, shape, dtype, offset, memory), path.name, row)
 
 
-def from_idx_labels(path: Path) -> np.ndarray[Any, Any]:
+def from_idx_labels(path: Path, memory: int) -> np.ndarray[Any, Any]:
     """All numbers of an IDX file, as (n,) for a file of labels. Raises DataError for a file cut short."""
     shape, dtype, offset = _header(path)
-    return _values(path, shape, dtype, offset)
+    return _values(path, shape, dtype, offset, memory)
 
 
-def _values(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int) -> np.ndarray[Any, Any]:
+def _values(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, memory: int
+) -> np.ndarray[Any, Any]:
     need = dtype.itemsize * math.prod(shape)
+    # more than the file holds is not even asked for: up to memory where it is packed, else its own length
+    most = min(need + 1, memory + 1 if _zipped(path) else path.stat().st_size)
     try:
         with _open(path) as file:
             file.seek(offset)
-            body = file.read(need + 1)
+            body = file.read(most)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path} is damaged or cut short: expected {need} bytes of values",
             str(error),
             "copy or download the file again",
         ) from error
+    if len(body) > memory and _zipped(path):
+        check_size(str(path), need, memory)
     if len(body) != need:
         given = str(len(body)) if len(body) < need else "more"
         raise DataError(

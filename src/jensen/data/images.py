@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,11 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import OnDisk, Source
+from jensen.data.bounded import check_regular, check_size
 from jensen.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 # what Pillow calls a picture's layout -> what it is decoded to
 MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB", "PA": "RGBA"}
+
+
+# what Pillow raises for damage, besides its own: some of its readers let through what Python's tools do
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, AttributeError)
+BROKEN += (OverflowError, MemoryError, NotImplementedError, struct.error, zlib.error, Warning)
 
 
 class ImageRows(OnDisk):
@@ -82,6 +90,7 @@ def from_folder(folder: Path, memory: int) -> Source:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise DataError(f"no images in {folder}", f"looked for {suffixes}", "check the path")
     rows = ImageRows(paths)
+    check_size(f"an image of {folder}", int(np.prod(rows.shape[1:])), memory)
     notes: list[str] = []
     if any(path.parent != folder for path in paths):
         notes.append("images of subfolders are taken together; the folders' names are not used")
@@ -132,11 +141,12 @@ def _picture(path: Path) -> Iterator[Any]:
     from PIL import Image
 
     try:
+        check_regular(path)
         with Image.open(path) as picture:
             yield picture
     except DataError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (*BROKEN, Image.DecompressionBombError) as error:
         raise DataError(
             f"{path} is no whole image", str(error).split("\n")[0], "copy the file again, or remove it"
         ) from error

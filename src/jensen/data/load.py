@@ -10,6 +10,7 @@ import numpy as np
 
 from jensen.data.arraylike import OnDisk, Source
 from jensen.data.arrays import from_array, from_list, from_npy, from_npz, from_tensor
+from jensen.data.bounded import check_regular
 from jensen.data.examples import EXAMPLES
 from jensen.data.idx import from_idx, is_idx
 from jensen.data.images import SUFFIXES, from_folder
@@ -60,6 +61,7 @@ def _open_path(path: Path, memory: int, row: tuple[int, ...] | None) -> Source |
 
 def _open_file(path: Path, memory: int, row: tuple[int, ...] | None) -> Source | Table:
     name, suffix = path.name.lower(), path.suffix.lower()
+    check_regular(path)
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty", "got 0 bytes", "check how it was written")
     if name.endswith(CSV_NAMES):
@@ -69,7 +71,7 @@ def _open_file(path: Path, memory: int, row: tuple[int, ...] | None) -> Source |
     if suffix == ".npy":
         return from_npy(path, memory, row)
     if suffix == ".npz":
-        return from_npz(path, row)
+        return from_npz(path, memory, row)
     if suffix in SUFFIXES:
         raise DataError("one image is one row", f"got {path}", "pass the folder of images")
     if is_idx(path):

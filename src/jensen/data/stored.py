@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import OnDisk
+from jensen.data.bounded import npy_header
 from jensen.data.layout import Layout
 from jensen.errors import DataError
 
@@ -124,13 +125,7 @@ def open_npy(path: Path, row: tuple[int, ...] | None = None) -> RawRows:
 
     try:
         with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, fortran, dtype = header(file)
+            shape, fortran, dtype = npy_header(file)
             offset = file.tell()
     except (ValueError, EOFError) as error:
         raise DataError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import ArrayLike, Field, OnDisk, Source
+from jensen.data.bounded import gunzip
 from jensen.data.encode import encode, find_fields, nulls, refuse_gaps
 from jensen.errors import DataError, SpaceError, nearest
 from jensen.space import Space
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 65_536
+FIRST_LINE = 1 << 24
+"""Characters of the first line that are looked at, to tell what separates columns."""
 
 
 @dataclass(frozen=True)
@@ -185,20 +190,23 @@ def is_frame(source: Any) -> bool:
 
 
 def from_csv(path: Path, memory: int) -> Table:
-    """A CSV file with a header; commas, semicolons, tabs or bars are told apart by the first line.
+    """A CSV file with a header, packed or not; commas, semicolons, tabs or bars are told apart by the first line.
 
     A first line of numbers alone is data, and the columns are then called f0, f1, ... Raises DataError for
     ragged lines.
     """
+    import pyarrow as pa
     import pyarrow.csv as csv
 
     with reading(path):
-        with _plain_text(path) as file:
-            first = file.readline()
+        zipped = path.suffix.lower() == ".gz"
+        content = gunzip(path, memory) if zipped else b""
+        with _plain_text(io.BytesIO(content) if zipped else open(path, "rb")) as file:
+            first = file.readline(FIRST_LINE)
         delimiter = max(",;\t|", key=first.count)
         headed = not all(_number(cell) for cell in first.strip().split(delimiter)) or not first.strip()
         table = csv.read_csv(
-            path,
+            pa.BufferReader(content) if zipped else path,
             read_options=csv.ReadOptions(autogenerate_column_names=not headed, use_threads=False),
             parse_options=csv.ParseOptions(delimiter=delimiter),
             # only an empty cell is a gap: a written 'n/a' shall be named, not guessed at
@@ -240,7 +248,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, ValueError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, ValueError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read as a table", str(error).split("\n")[0], "check or copy the file again"
         ) from error
@@ -252,11 +260,8 @@ def _parquet(path: Path) -> Any:
     return pq.ParquetFile(path, pre_buffer=False)
 
 
-def _plain_text(path: Path) -> Any:
-    import gzip
-
-    opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="", errors="replace")
+def _plain_text(file: Any) -> io.TextIOWrapper:
+    return io.TextIOWrapper(file, encoding="utf-8-sig", newline="", errors="replace")
 
 
 def _from_arrow(name: str, table: pa.Table) -> Table:

@@ -48,7 +48,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
         )
     try:
         return json.loads(found.group(1))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             "the record in the report is damaged", f"{path}: {error}", "write it again"
         ) from error
