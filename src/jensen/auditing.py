@@ -133,7 +133,9 @@ def subject_of(
         return _at_one_context(given, given, None), _placed(given, x, own), own
     if not callable(given):
         raise UsageError(
-            "expected a fitted model, a model, a torch module or a callable", f"got {type(given).__name__}"
+            "expected a fitted model, a model, a torch module or a callable",
+            f"got {type(given).__name__}",
+            "pass what jensen.fit returned, or a torch.nn.Module",
         )
     return _bare(given, x, input_shape, channel_order), None, None
 

@@ -17,7 +17,7 @@ from jensen.critics.telescope import Telescope, telescope
 from jensen.data.grid import match_grid
 from jensen.data.pair import Pair, read_pair
 from jensen.discrepancy import Divergence
-from jensen.errors import Cannot, UsageError
+from jensen.errors import Cannot, UsageError, check_whole
 from jensen.quantity import Kind, Quantity
 from jensen.shifts import SIGNIFICANT, column_shifts, row_shifts, shuffle_losses
 from jensen.space import Space
@@ -65,8 +65,10 @@ def divergence(
     >>> found.log_ratio([[0.4, 0.4], [2.0, 2.0]]).round(1).tolist()
     [-0.1, 2.8]
     """
-    if seed < 0 or most < LEAST_ROWS:
-        raise UsageError("seed is zero or more, most at least 40", f"got seed={seed} and most={most}")
+    check_whole("seed", seed, 0)
+    check_whole("most", most, 1)
+    if most < LEAST_ROWS:
+        raise UsageError("most is at least 40", f"got most={most}", "leave it out")
     pair = read_pair(a, b, columns=_names(columns), drop=_names(drop), least=LEAST_ROWS, most=most, seed=seed)
     chosen, lens = None if critics is None else tuple(_names(critics)), _embedding(features)
     panel(pair.space, lens, chosen)  # what was asked for is there, before anything else is said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from jensen.context import ContextCodec, contexts_to_sample, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.data.frames import as_frame
 from jensen.disk import PROMISE, all_or_nothing, found
-from jensen.errors import Cannot, DataError, UsageError
+from jensen.errors import Cannot, DataError, UsageError, check_whole
 from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name
 from jensen.objective import Objective
@@ -103,10 +104,12 @@ class Fitted:
         pass a site, for checks; all give the same rows). Raises Cannot when the model does not sample, or not so.
         `watch` is told how many rows are done.
         """
-        if n < 1 or int(n) != n or batch < 1:
+        if not isinstance(n, numbers.Integral) or n < 1 or batch < 1:
             raise UsageError(
-                "expected at least one row to sample, a whole number", f"got n={n}", "pass n=16, say"
+                "expected at least one row to sample, a whole number", f"got n={n!r}", "pass n=16, say"
             )
+        if seed is not None:
+            check_whole("seed", seed, 0)
         if Can.SAMPLE not in self.can:
             raise self.model.cannot(Can.SAMPLE)
         how: dict[str, Any] = {"temperature": temperature, "sampler": sampler}

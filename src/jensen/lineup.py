@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jensen.adapt.samples import Samples
 from jensen.data import Rows
@@ -55,6 +55,9 @@ def titled(
     """Models by title: the given one, or its name, numbered where it repeats. Raises UsageError for what is no model."""
     if isinstance(models, Mapping):
         found = dict(models)
+    elif not isinstance(models, Iterable):
+        _check_model(models)
+        found = {}
     else:
         found = {}
         for item in [models] if isinstance(models, (str, Fitted)) else models:

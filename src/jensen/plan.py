@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from jensen.errors import UsageError
 
@@ -48,6 +49,7 @@ class Plan:
     def __post_init__(self) -> None:
         if self.steps is None and self.seconds is None:
             object.__setattr__(self, "steps", DEFAULT_STEPS)
+        _numbers(self)
         _need(
             "steps >= 1",
             self.steps,
@@ -86,6 +88,25 @@ class Plan:
         if progress < self.warmup:
             return self.rate * max(progress / self.warmup, 0.02)
         return self.rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+
+def _numbers(plan: Plan) -> None:
+    """Raise UsageError for a setting that is no number, or no whole one where it counts something."""
+    for name in ("steps", "batch", "patience", "checks"):
+        given = getattr(plan, name)
+        if isinstance(given, float) and not given.is_integer():
+            raise UsageError(
+                f"training needs a whole number of {name}", f"got {given}", "correct that setting"
+            )
+    for name in (
+        *("steps", "seconds", "batch", "rate", "warmup", "clip"),
+        *("average", "patience", "checks", "decay", "save_every"),
+    ):
+        given = getattr(plan, name)
+        if not (isinstance(given, Real) or (given is None and name in ("steps", "seconds"))):
+            raise UsageError(
+                f"training needs a number for {name}", f"got {given!r:.80}", "correct that setting"
+            )
 
 
 def _need(what: str, given: object, holds: bool) -> None:

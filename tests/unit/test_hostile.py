@@ -357,7 +357,7 @@ def test_a_page_of_a_comparison_escapes_names_of_columns_files_categories_and_mo
     frame.to_parquet(path)
     rows = jensen.rows(path)
     fitted = jensen.fit("independent", rows)
-    named = {name: fitted for name in BREAKERS[:3]}
+    named = dict.fromkeys(BREAKERS[:3], fitted)
     page = jensen.compare(named, rows).to_html(tmp_path / "page.html")
     check_page(Path(page).read_text(encoding="utf-8"))
 
@@ -381,7 +381,7 @@ def test_notebook_views_escape_too() -> None:
     frame = pd.DataFrame({name: np.random.default_rng(0).normal(size=60) for name in BREAKERS[:5]})
     rows = jensen.rows(frame)
     fitted = jensen.fit("independent", rows)
-    shown = jensen.compare({name: fitted for name in BREAKERS[:3]}, rows)
+    shown = jensen.compare(dict.fromkeys(BREAKERS[:3], fitted), rows)
     text = shown._repr_html_()
     parser = Strict()
     parser.feed(text)

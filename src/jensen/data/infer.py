@@ -32,6 +32,10 @@ def check_kinds(kinds: Kinds, names: Sequence[str] | None) -> dict[str, str]:
     """
     if kinds is None:
         return {}
+    if not isinstance(kinds, (str, Mapping)):
+        raise DataError(
+            "kinds is one kind, or one a column by name", f"got {kinds!r:.80}", f"known: {', '.join(KINDS)}"
+        )
     if isinstance(kinds, str):
         chosen = dict.fromkeys(names, kinds) if names is not None else {"": kinds}
     elif names is None:

@@ -29,7 +29,7 @@ from jensen.data.split import (
 )
 from jensen.data.survey import refuse_nonfinite
 from jensen.data.tables import Table
-from jensen.errors import DataError, SpaceError, Unusable, UsageError
+from jensen.errors import DataError, SpaceError, Unusable, UsageError, check_whole
 from jensen.space import Space
 
 MEMORY = 1 << 30
@@ -136,6 +136,10 @@ def rows(
     check_binarise(binarise)
     if gaps not in (None, "value", "unseen", "refuse"):
         raise UsageError("unknown way to take gaps", f"got {gaps!r}", "use 'value', 'unseen' or 'refuse'")
+    if space is not None and not isinstance(space, Space):
+        raise UsageError("space is a Space", f"got {space!r:.80}", "pass Space.real(3), say, or leave it out")
+    check_whole("seed", seed, 0)
+    check_whole("memory", memory, 1)
     if isinstance(source, Rows):
         return _as_they_are(source, space, kinds, dropped, binarise, context)
     if space is not None and space.binarisation is not None and binarise is not None:

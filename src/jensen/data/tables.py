@@ -219,13 +219,15 @@ def from_csv(path: Path, memory: int) -> Table:
         notes.append(f"columns are separated by {delimiter!r}")
     if path.stat().st_size > memory:
         notes.append("a CSV file is read whole; convert it to Parquet to stream it")
-    return replace(_from_arrow(path.name, table), notes=tuple(notes))
+    with reading(path):
+        return replace(_from_arrow(path.name, table), notes=tuple(notes))
 
 
 def from_parquet(path: Path, memory: int) -> Table:
     """A Parquet file; it stays on disk when its rows as float64 exceed `memory` bytes."""
     with reading(path), _parquet(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
+        list(schema.names)  # decoded here
     names = tuple(name for name in schema.names if not name.startswith("__index_level_"))
     large = rows * len(names) * 8 > memory
     notes = ("larger than memory: read from disk by row group",) if large else ()
