@@ -20,7 +20,10 @@ lint: .venv/.ready
 
 check: lint test
 
+# about 15 minutes on two cores; each part prints its figures last
 soak: .venv/.ready
+	.venv/bin/python scripts/soak_crash.py --moments 100
+	JENSEN_FUZZ=3600 .venv/bin/python -m pytest -q -s tests/unit/test_fuzz.py -k damaged
 	.venv/bin/python -m pytest -q -m slow tests
 
 bench: .venv/.ready

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from itertools import count
 from typing import Any, cast
 
@@ -17,9 +18,13 @@ from jensen.binarisation import Binarisation
 from jensen.codec import Codec, as_tensor
 from jensen.data.binarise import Bits
 from jensen.data.stream import shards
+from jensen.errors import DataError
 from jensen.scoring import RowSource, on_device
 
 SHARD_BYTES = 64 << 20
+
+STALLED = 300.0
+"""Seconds after which a source that gives no rows is taken to hang: a shard of 64 MB takes a slow network disk one."""
 
 
 class Feed:
@@ -50,6 +55,7 @@ class Feed:
         self.context = None if context is None else on_device(context, device, dtype)
         self.bits = rows if isinstance(rows, Bits) and rows.fresh else None
         self.source: RowSource = rows if self.bits is None else cast(RowSource, self.bits.grey)
+        self.reading = threading.Lock()  # a source need not stand two readers
         self.random = codec.random or self.bits is not None
         self.resident = self._prepare(self.source) if isinstance(self.source, np.ndarray) else None
 
@@ -77,13 +83,12 @@ class Feed:
             size = max(len(self.resident) // self.batch, 1)
             for epoch in count(start // size):
                 yield epoch * size, *self._shuffle(self.resident, self.context, epoch, 0)
-        with ThreadPoolExecutor(1) as reader:
-            waiting: deque[tuple[int, int, int, NDArray[np.intp], Future[Tensor]]] = deque()
-            for first, epoch, number, index in self._plan(start):
-                waiting.append((first, epoch, number, index, reader.submit(self._read, index)))
-                if len(waiting) > 1:
-                    ready, epoch, number, index, rows = waiting.popleft()
-                    yield ready, *self._shuffle(rows.result(), self._contexts(index), epoch, number)
+        waiting: deque[tuple[int, int, int, NDArray[np.intp], Future[Tensor]]] = deque()
+        for first, epoch, number, index in self._plan(start):
+            waiting.append((first, epoch, number, index, in_background(self._read, index)))
+            if len(waiting) > 1:
+                ready, epoch, number, index, rows = waiting.popleft()
+                yield ready, *self._shuffle(_waited(rows, index), self._contexts(index), epoch, number)
 
     def _plan(self, start: int) -> Iterator[tuple[int, int, int, NDArray[np.intp]]]:
         """(first step, epoch, number, indices) of the shards on disk, from the one that holds step `start`."""
@@ -99,7 +104,8 @@ class Feed:
                 step += size
 
     def _read(self, index: NDArray[np.intp]) -> Tensor:
-        return self._prepare(self.source[index])
+        with self.reading:
+            return self._prepare(self.source[index])
 
     def _prepare(self, rows: NDArray[Any]) -> Tensor:
         """Rows on the device: encoded now, or raw when every batch gets noise of its own."""
@@ -128,6 +134,34 @@ class Feed:
         """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state[0] >> 1))
+
+
+def in_background(read: Callable[[NDArray[np.intp]], Tensor], index: NDArray[np.intp]) -> Future[Tensor]:
+    """Read in a thread of its own that nobody waits for at the end: a source that hangs does not keep the process."""
+    future: Future[Tensor] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(read(index))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return future
+
+
+def _waited(rows: Future[Tensor], index: NDArray[np.intp]) -> Tensor:
+    """The rows of a shard, or DataError where their source hangs."""
+    try:
+        return rows.result(STALLED)
+    except TimeoutError:
+        if rows.done():
+            raise  # of the source's own
+        raise DataError(
+            f"the source of the rows gave nothing for {STALLED:g} s",
+            f"asked for {len(index)} rows, from {index[0]} on",
+            "check the disk or the network, then resume from the last checkpoint",
+        ) from None
 
 
 def _packed(z: Tensor) -> Tensor:

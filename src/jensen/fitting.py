@@ -221,6 +221,7 @@ class _Task:
                 "stopped": run.stopped,
                 "best_step": run.best_step,
                 "rows_per_second": run.rows_per_second,
+                **({"rollbacks": run.rollbacks} if run.rollbacks else {}),
             },
             "parameters": sum(t.numel() for t in self.model.state_dict().values() if t.is_floating_point()),
             "started": started.isoformat(timespec="seconds"),

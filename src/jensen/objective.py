@@ -28,6 +28,8 @@ class Turn(nn.Module):
     """The learning rate, as a multiple of the plan's: two turns may have two time scales."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Of Adam: how slowly its means of the gradient and of its square forget."""
+    by_rows: bool = False
+    """Whether the loss of a batch is the mean of its rows' losses, so that a batch may go through in pieces."""
     progress: float = 0.0
     """The share of the budget that is done, 0 to 1; the loop sets it."""
 
@@ -42,7 +44,9 @@ class Turn(nn.Module):
 
 
 class Loss(Turn):
-    """The turn of a family that has one: all parameters of a model descend `loss(model, x, c)`."""
+    """The turn of a family that has one: all parameters of a model descend `loss(model, x, c)`, a mean over rows."""
+
+    by_rows = True
 
     def __init__(self, model: Model, loss: Callable[[Any, Tensor, Tensor | None], Tensor]) -> None:
         super().__init__()

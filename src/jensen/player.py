@@ -47,20 +47,50 @@ class Player:
         self.skipped = torch.zeros((), device=device)
         self.length = torch.zeros((), device=device)
         self.checked = False
+        self.pieces = 1
 
     def play(self, x: Tensor, c: Tensor | None, rate: float) -> None:
-        """One move on a batch."""
-        if self.bf16:
-            with torch.autocast(self.device, torch.bfloat16):
-                loss = self.forward(x, c)
-        else:
-            loss = self.forward(x, c)
-        loss.backward()
+        """One move on a batch: in pieces whose gradients add up to the batch's, once it was too large for the memory."""
+        while True:
+            try:
+                loss = self._gradients(x, c)
+                break
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _out_of_memory(error) or not self.turn.by_rows or self.pieces >= len(x):
+                    raise
+            for (
+                parameter
+            ) in self.parameters:  # after the handler, which holds on to the tensors of the failed pass
+                parameter.grad = None
+            self.pieces *= 2
+            if self.device == "cuda":
+                torch.cuda.empty_cache()
         if not self.checked:
             self._check_moves()
         self._clip_and_step(rate)
         self.loss += loss.detach()
         torch.fmin(self.low, loss.detach().to(self.low.dtype), out=self.low)
+
+    def _gradients(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """The loss of a batch, its gradients added to those of the parameters: the mean over rows, piece by piece."""
+        if self.pieces == 1:
+            loss = self._loss(x, c)
+            loss.backward()
+            return loss.detach()
+        total = torch.zeros((), device=x.device)
+        parts = [None] * self.pieces if c is None else c.tensor_split(self.pieces)
+        for part, given in zip(x.tensor_split(self.pieces), parts, strict=True):
+            if len(part):
+                loss = self._loss(part, given) * (len(part) / len(x))
+                loss.backward()
+                total = total + loss.detach()
+        return total
+
+    def _loss(self, x: Tensor, c: Tensor | None) -> Tensor:
+        if not self.bf16:
+            return self.forward(x, c)
+        with torch.autocast(self.device, torch.bfloat16):
+            return self.forward(x, c)
 
     @torch.no_grad()
     def _clip_and_step(self, rate: float) -> None:
@@ -114,6 +144,11 @@ class Player:
         )
         for name, tensor in self.optimiser.state().items():
             tensor.copy_(tensors[name])
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: the CPU's allocator says so with a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _fast_bf16(device: torch.device) -> bool:

@@ -23,6 +23,9 @@ from jensen.plan import Plan
 from jensen.player import Player
 from jensen.quantity import Quantity
 
+ROLLBACKS = 3
+"""How often a training that diverges goes back to its last good weights, with half the rate each time, before it ends."""
+
 LOOK = 20
 """Steps between two looks at the loss: the only times the loop waits for the device."""
 
@@ -67,12 +70,14 @@ class Watch(Protocol):
 class Run:
     """The record of a training: what happened, look by look, and why it ended."""
 
-    history: list[dict[str, float | int | None]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
     stopped: str = ""
     best_step: int | None = None
     rows_per_second: float = 0.0
+    rollbacks: int = 0
+    pieces: int = 1
 
 
 def train(
@@ -90,8 +95,11 @@ def train(
     """Train `model` in place and leave the best validated average of its weights in it.
 
     `validate` scores held-out rows with the weights that are in the model; larger is better. With a `folder` the
-    state is saved every `plan.save_every` seconds, and `resume` continues from it exactly. Raises Diverged when the
-    loss or a gradient stops being finite (the last good weights are in the model), and Interrupted on Ctrl-C or SIGTERM.
+    state is saved every `plan.save_every` seconds, and `resume` continues from it exactly.
+
+    A loss or a gradient that is not finite, or a loss far above the first, takes the training back to the state of the
+    last check, and the rate is halved; the history says so under "event". After three times Diverged is raised, with the
+    last good weights in the model, and Interrupted on Ctrl-C or SIGTERM.
     """
     training = _Training(model, objective, plan, validate, folder, fingerprint)
     if resume:
@@ -129,6 +137,7 @@ class _Training:
         self.next_check = 1.0 / plan.checks
         self.looked = 0
         self.run = Run()
+        self.good, self.good_updates, self.good_step = self._everything(), 0, 0
 
     def play(self, feed: Batches, watch: Watch | None, pressed: Pressed) -> None:
         """Steps until the budget is spent, the validation stops improving, or Ctrl-C or SIGTERM."""
@@ -144,7 +153,7 @@ class _Training:
             )
         self.model.train()
         for x, c in feed.batches(run.steps):
-            rate = plan.rate_at(progress)
+            rate = plan.rate_at(progress) * 0.5**run.rollbacks
             for player in self.players:
                 if run.steps % player.turn.every == 0:
                     player.turn.progress = progress
@@ -158,10 +167,10 @@ class _Training:
             if run.steps % LOOK == 0 or over:
                 steps, run.seconds = run.steps - self.looked, before + now - begun
                 run.rows_per_second = feed.batch * steps / max(now - looked, 1e-9)
-                moment = self._look(steps, progress, rate)
-                if over or moment.progress >= self.next_check:
+                moment = self._look(steps, progress, rate, over)
+                if moment is not None and (over or moment.progress >= self.next_check):
                     self._check(moment)
-                if watch is not None:
+                if watch is not None and moment is not None:
                     watch(moment)
                 if over or (plan.patience and self.waited >= plan.patience):
                     break
@@ -176,25 +185,37 @@ class _Training:
         run.seconds = before + time.perf_counter() - begun
         self._keep_best()
 
-    def _look(self, steps: int, progress: float, rate: float) -> Moment:
-        """Read the losses: the one place that waits for the device."""
+    def _look(self, steps: int, progress: float, rate: float, over: bool) -> Moment | None:
+        """Read the losses: the one place that waits for the device. None where they sent the training back."""
         run = self.run
         losses, lowest, skipped = zip(*(player.read() for player in self.players))
         loss = losses[0] / max(steps, 1)
-        first = next((row["loss"] for row in run.history), None)
+        first = next((row["loss"] for row in run.history if not row.get("event")), None)
         # one row far out lifts the loss of its batch by any amount, and clipping survives it: only where no batch is well
         steady = self.players[0].turn.steady and first is not None
         if any(skipped) or not math.isfinite(loss) or (steady and lowest[0] > _far_above(float(first or 0))):
-            self._diverged(sum(skipped), lowest[0] if math.isfinite(loss) else loss)
+            self._diverged(sum(skipped), lowest[0] if math.isfinite(loss) else loss, rate, over)
+            return None
         moment = Moment(run.steps, run.seconds, progress, loss, rate, run.rows_per_second)
         run.history.append(
             {"step": run.steps, "seconds": run.seconds, "loss": loss, "rate": rate, "valid": None}
         )
+        pieces = max(player.pieces for player in self.players)
+        if pieces > run.pieces:
+            run.pieces = pieces
+            run.history[-1]["event"] = (
+                f"out of memory: batches go through in {pieces} pieces, gradients added up"
+            )
         return moment
 
     def _check(self, moment: Moment) -> None:
         """Validate the averaged weights; keep them if they are the best so far."""
         self.next_check = (math.floor(moment.progress * self.plan.checks + 1e-9) + 1) / self.plan.checks
+        self.good, self.good_updates, self.good_step = (
+            self._everything(),
+            self.average.updates,
+            self.run.steps,
+        )
         if self.validate is None:
             return
         with self.average.in_place():
@@ -221,25 +242,53 @@ class _Training:
             self.average.swap()
         self.model.eval()
 
-    def _diverged(self, skipped: int, loss: float) -> None:
-        """Put the last good weights back and say what happened."""
+    def _diverged(self, skipped: int, loss: float, rate: float, over: bool) -> None:
+        """Go back to the last good state with half the rate and say so; at the end, or too often, raise Diverged."""
         last = self.run.best_step
-        self._keep_best()
+        self._put_back(self.good, self.good_updates)
         what = (
             f"{skipped} of the last {LOOK} gradients were not finite"
             if skipped
             else f"the loss went to {loss:.4g}"
         )
+        if not over and self.run.rollbacks < ROLLBACKS:
+            self.run.rollbacks += 1
+            event = f"{what}: back to the weights of step {self.good_step}, the rate halved"
+            row = {"step": self.run.steps, "seconds": self.run.seconds, "loss": None, "rate": rate}
+            self.run.history.append({**row, "valid": None, "event": event})
+            return
+        self._keep_best()
         kept = (
             f"the weights of step {last}"
             if last is not None
             else "the average of the weights so far, the last steps included"
         )
-        raise Diverged(
+        diverged = Diverged(
             f"training diverged near step {self.run.steps}",
             f"{what}; kept: {kept}",
             f"lower the rate (it was {self.plan.rate:g}) or look for outliers in the rows",
         )
+        diverged.run = self.run
+        raise diverged
+
+    def _everything(self) -> dict[str, Tensor]:
+        """A copy of all that a step changes."""
+        return {name: tensor.detach().clone() for name, tensor in self._live().items()}
+
+    def _live(self) -> dict[str, Tensor]:
+        tensors = {f"turn.{name}": tensor for name, tensor in self._state().items()}
+        for i, player in enumerate(self.players):
+            tensors |= {f"player.{i}.{name}": tensor for name, tensor in player.state().items()}
+        return tensors | {f"average.{name}": tensor for name, tensor in self.average.state().items()}
+
+    def _put_back(self, tensors: dict[str, Tensor], updates: int) -> None:
+        """The inverse of `_everything`."""
+        with torch.no_grad():
+            for name, tensor in self._state().items():
+                tensor.copy_(tensors[f"turn.{name}"])
+        for i, player in enumerate(self.players):
+            player.load(_below(tensors, f"player.{i}."))
+        self.average.load(_below(tensors, "average."), updates)
 
     def _interrupt(self, number: int) -> NoReturn:
         """Save the state as it is. A look, a check or an update of the average that an uninterrupted run does not make
@@ -259,10 +308,7 @@ class _Training:
     def save(self) -> None:
         """Everything that a resumed run needs, in one atomic file."""
         assert self.folder is not None
-        tensors = {f"turn.{name}": tensor for name, tensor in self._state().items()}
-        for i, player in enumerate(self.players):
-            tensors |= {f"player.{i}.{name}": tensor for name, tensor in player.state().items()}
-        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
+        tensors = self._live() | {f"good.{name}": tensor for name, tensor in self.good.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
@@ -273,6 +319,7 @@ class _Training:
             "waited": self.waited,
             "next_check": self.next_check,
             "updates": self.average.updates,
+            "good": [self.good_updates, self.good_step],
             "looked": self.looked,
             "fingerprint": self.fingerprint,
         }
@@ -294,12 +341,12 @@ class _Training:
             raise damaged(self.folder, error) from error
 
     def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        with torch.no_grad():
-            for name, tensor in self._state().items():
-                tensor.copy_(tensors[f"turn.{name}"])
-        for i, player in enumerate(self.players):
-            player.load(_below(tensors, f"player.{i}."))
-        self.average.load(_below(tensors, "average."), facts["updates"])
+        self._put_back(tensors, facts["updates"])
+        self.good = {
+            name: tensor.clone().to(self._live()[name].device)
+            for name, tensor in _below(tensors, "good.").items()
+        }
+        self.good_updates, self.good_step = facts["good"]
         self.best = _below(tensors, "best.") or None
         self.best_value = facts["best_value"] if self.best is not None else -math.inf
         self.waited, self.next_check = facts["waited"], facts["next_check"]

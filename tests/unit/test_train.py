@@ -505,3 +505,74 @@ def test_a_row_far_out_is_no_divergence() -> None:
     x = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0)).numpy()
     fitted = jensen.fit(Spiky, x, steps=200, plan=Plan(patience=0))
     assert fitted.history[-1]["step"] == 200 and fitted.history[-1]["loss"] > 1e4
+
+
+class Once(Location):
+    """A model whose loss is not a number in three steps, and is well afterwards."""
+
+    def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        out = super().log_prob(x)
+        return out * (math.nan if self.training and 50 <= self.calls < 53 else 1.0)
+
+
+def test_a_spike_goes_back_to_the_last_good_weights_with_half_the_rate_and_the_history_says_so(
+    tmp_path: Path,
+) -> None:
+    plan = Plan(steps=200, patience=0, rate=0.1, warmup=0)
+    fitted = jensen.fit(Once, real_rows(), plan=plan, out=tmp_path / "r")
+    (event,) = [row for row in fitted.history if row.get("event")]
+    assert event["step"] == 60 and "3 of the last 20 gradients" in event["event"]
+    assert "back to the weights of step 40, the rate halved" in event["event"] and event["loss"] is None
+    for row in fitted.history:
+        rate = plan.rate_at((row["step"] - 1) / 200)
+        assert row["rate"] == pytest.approx(rate if row["step"] <= 60 else rate / 2)
+    assert fitted.record["run"]["rollbacks"] == 1 and fitted.record["run"]["steps"] == 200
+    assert jensen.load(tmp_path / "r", model=Once).history[-1]["step"] == 200
+    again = [row.get("event") for row in jensen.load(tmp_path / "r", model=Once).history]
+    assert event["event"] in again
+
+
+def test_a_training_that_keeps_diverging_ends_after_three_times() -> None:
+    with pytest.raises(Diverged) as caught:
+        jensen.fit(Location, real_rows(), steps=400, fault_after=50, fault=math.nan)
+    assert [row["step"] for row in caught.value.run.history if row.get("event")] == [60, 80, 100]
+    assert "near step 120" in caught.value.wrong
+    assert torch.isfinite(caught.value.fitted.model.m).all()
+
+
+def test_a_batch_too_large_for_the_memory_goes_through_in_pieces_with_equal_gradients() -> None:
+    class Tight(Location):
+        most = 1000
+
+        def log_prob(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+            if self.training and len(x) > self.most:
+                raise torch.OutOfMemoryError("no room")
+            return super().log_prob(x)
+
+    plan = Plan(steps=40, batch=50, patience=0, average=0)
+    whole, tight = (
+        jensen.fit(model, real_rows(), plan=plan) for model in (Location, type("T", (Tight,), {"most": 13}))
+    )
+    # 50 rows in pieces of 12 or 13 add up in another order: float32 rounding in every one of 40 steps
+    torch.testing.assert_close(tight.model.m, whole.model.m, rtol=1e-5, atol=1e-6)
+    assert "in 4 pieces" in tight.history[0]["event"] and not whole.history[0].get("event")
+    with pytest.raises(torch.OutOfMemoryError):
+        jensen.fit(type("T", (Tight,), {"most": 0}), real_rows(), plan=plan)
+
+
+def test_a_source_that_hangs_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    monkeypatch.setattr("jensen.feed.STALLED", 0.2)
+    hung = threading.Event()
+
+    class Hanging(OnDisk):
+        def __getitem__(self, index: object) -> np.ndarray:
+            hung.wait(60)
+            return super().__getitem__(index)
+
+    feed = Feed(Hanging(real_rows()), _Plain(), 32, 0, torch.device("cpu"), torch.float32)
+    with pytest.raises(DataError, match=r"gave nothing for 0\.2 s") as caught:
+        next(feed.batches())
+    assert caught.value.given and caught.value.do
+    hung.set()

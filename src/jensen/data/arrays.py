@@ -100,7 +100,9 @@ def from_npz(path: Path, memory: int, row: Sequence[int] | None = None) -> Sourc
                 "save plain numbers with numpy.savez(path, x=array)",
             ) from error
         raise DataError(
-            f"{path} is not a whole NPZ file", str(error), "copy the file again or write it with numpy.savez"
+            f"{path} is not a whole NPZ file",
+            str(error) or "got an early end",
+            "copy the file again or write it with numpy.savez",
         ) from error
     source = from_array(values, path.name, row)
     return Source(path.name, source.values, notes=(f"array {key!r} of the file", *source.notes))

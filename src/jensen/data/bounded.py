@@ -56,6 +56,8 @@ def npy_header(file: BinaryIO) -> Header:
         shape, fortran, dtype = reader(file)
     except (SyntaxError, TypeError, tokenize.TokenError, RecursionError, MemoryError, OverflowError) as error:
         raise ValueError(f"its header cannot be read: {error}") from error
+    except EOFError as error:
+        raise ValueError("it ends within its header") from error
     except (AttributeError, KeyError, IndexError, AssertionError, Warning) as error:
         raise ValueError(f"its header cannot be read: {error}") from error
     if any(isinstance(size, bool) or size < 0 for size in shape):

@@ -87,10 +87,13 @@ def _values(
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    with _open(path) as file:
-        head = file.read(4)
-        axes = head[3]
-        sizes = file.read(4 * axes)
+    try:
+        with _open(path) as file:
+            head = file.read(4)
+            axes = head[3]
+            sizes = file.read(4 * axes)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is no whole gzip file", str(error), "copy or download it again") from error
     if len(sizes) < 4 * axes:
         raise DataError(
             f"{path} ends within its header: expected {4 + 4 * axes} bytes",

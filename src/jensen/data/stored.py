@@ -129,7 +129,9 @@ def open_npy(path: Path, row: tuple[int, ...] | None = None) -> RawRows:
             offset = file.tell()
     except (ValueError, EOFError) as error:
         raise DataError(
-            f"{path} is not a whole NPY file", str(error).split("\n")[0], "write it again with numpy.save"
+            f"{path} is not a whole NPY file",
+            str(error).split("\n")[0] or "got an early end",
+            "write it again with numpy.save",
         ) from error
     if dtype.hasobject:
         raise DataError(
