@@ -24,7 +24,16 @@ MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB
 
 
 # what Pillow raises for damage, besides its own: some of its readers let through what Python's tools do
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, AttributeError)
+BROKEN: tuple[type[Exception], ...] = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+)
 BROKEN += (OverflowError, MemoryError, NotImplementedError, struct.error, zlib.error, Warning)
 
 
