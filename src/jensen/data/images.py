@@ -25,16 +25,9 @@ MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB
 
 # what Pillow raises for damage, besides its own: some of its readers let through what Python's tools do
 BROKEN: tuple[type[Exception], ...] = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, AttributeError),
+    *(OverflowError, MemoryError, NotImplementedError, struct.error, zlib.error, Warning),
 )
-BROKEN += (OverflowError, MemoryError, NotImplementedError, struct.error, zlib.error, Warning)
 
 
 class ImageRows(OnDisk):
@@ -155,7 +148,9 @@ def _picture(path: Path) -> Iterator[Any]:
             yield picture
     except DataError:
         raise
-    except (*BROKEN, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} is larger than any image", str(error), "scale it down") from error
+    except BROKEN as error:
         raise DataError(
             f"{path} is no whole image", str(error).split("\n")[0], "copy the file again, or remove it"
         ) from error
