@@ -63,12 +63,10 @@ def titled(
     """Models by title: the given one, or its name, numbered where it repeats. Raises UsageError for what is no model."""
     if isinstance(models, Mapping):
         found = dict(models)
-    elif not isinstance(models, Iterable):
-        _check_model(models)
-        found = {}
     else:
         found = {}
-        for item in [models] if isinstance(models, (str, Fitted)) else models:
+        alone = isinstance(models, (str, Fitted)) or not isinstance(models, Iterable)
+        for item in [models] if alone else models:
             _check_model(item)
             title = base = item if isinstance(item, str) else item.name
             number = itertools.count(2)

@@ -220,7 +220,7 @@ def test_shared_rows_are_counted() -> None:
         (pd.DataFrame({"id": [f"a{i}" for i in range(60)]}),) * 2 + ({}, "identifier"),
         (normal(50), normal(50, seed=1), {"critics": ["forest"]}, "unknown critic"),
         (normal(50), normal(50) + 1, {"features": 3}, "features is a function"),
-        (normal(50), normal(50), {"seed": -1}, "seed is zero or more"),
+        (normal(50), normal(50), {"seed": -1}, "seed is a whole number, 0 or more"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_three_parts(

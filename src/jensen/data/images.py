@@ -18,14 +18,19 @@ from jensen.data.arraylike import OnDisk, Source
 from jensen.data.bounded import check_regular, check_size
 from jensen.errors import DataError
 
+ONE_IMAGE = 16 << 20
+"""Bytes that a single image may take, however little memory is to be used: it is decoded whole."""
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 # what Pillow calls a picture's layout -> what it is decoded to
 MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB", "PA": "RGBA"}
 
 
 # what Pillow raises for damage, besides its own: some of its readers let through what Python's tools do
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, AttributeError)
-BROKEN += (OverflowError, MemoryError, NotImplementedError, struct.error, zlib.error, Warning)
+BROKEN: tuple[type[Exception], ...] = (
+    *(OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, AttributeError),
+    *(OverflowError, MemoryError, NotImplementedError, struct.error, zlib.error, Warning),
+)
 
 
 class ImageRows(OnDisk):
@@ -90,7 +95,7 @@ def from_folder(folder: Path, memory: int) -> Source:
         suffixes = ", ".join(sorted(SUFFIXES))
         raise DataError(f"no images in {folder}", f"looked for {suffixes}", "check the path")
     rows = ImageRows(paths)
-    check_size(f"an image of {folder}", int(np.prod(rows.shape[1:])), memory)
+    check_size(f"an image of {folder}", int(np.prod(rows.shape[1:])), max(memory, ONE_IMAGE))
     notes: list[str] = []
     if any(path.parent != folder for path in paths):
         notes.append("images of subfolders are taken together; the folders' names are not used")
@@ -146,7 +151,9 @@ def _picture(path: Path) -> Iterator[Any]:
             yield picture
     except DataError:
         raise
-    except (*BROKEN, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} is larger than any image", str(error), "scale it down") from error
+    except BROKEN as error:
         raise DataError(
             f"{path} is no whole image", str(error).split("\n")[0], "copy the file again, or remove it"
         ) from error
