@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from jensen.adapt.samples import Samples
 from jensen.data import Rows
@@ -65,8 +66,10 @@ def titled(
         found = dict(models)
     else:
         found = {}
-        alone = isinstance(models, (str, Fitted)) or not isinstance(models, Iterable)
-        for item in [models] if alone else models:
+        given: Iterable[Any] = (
+            models if isinstance(models, Iterable) and not isinstance(models, str) else [models]
+        )
+        for item in given:
             _check_model(item)
             title = base = item if isinstance(item, str) else item.name
             number = itertools.count(2)

@@ -138,25 +138,6 @@ def _numbers(plan: Plan) -> None:
             )
 
 
-def _numbers(plan: Plan) -> None:
-    """Raise UsageError for a setting that is no number, or no whole one where it counts something."""
-    for name in ("steps", "batch", "patience", "checks"):
-        given = getattr(plan, name)
-        if isinstance(given, float) and not given.is_integer():
-            raise UsageError(
-                f"training needs a whole number of {name}", f"got {given}", "correct that setting"
-            )
-    for name in (
-        *("steps", "seconds", "batch", "rate", "warmup", "clip"),
-        *("average", "patience", "checks", "decay", "save_every"),
-    ):
-        given = getattr(plan, name)
-        if not (isinstance(given, Real) or (given is None and name in ("steps", "seconds"))):
-            raise UsageError(
-                f"training needs a number for {name}", f"got {given!r:.80}", "correct that setting"
-            )
-
-
 def _need(what: str, given: object, holds: bool) -> None:
     if not holds:
         raise UsageError(f"training needs {what}", f"got {given}", "correct that setting")

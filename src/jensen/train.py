@@ -50,6 +50,8 @@ class Moment:
     rate: float
     rows_per_second: float
     valid: Quantity | None = None
+    parameters: int = 0
+    """Numbers that are trained."""
 
 
 class Batches(Protocol):
@@ -130,6 +132,8 @@ class _Training:
         )
         self.turns = nn.ModuleList(objective.turns(model))
         self.players = [Player(turn, plan) for turn in self.turns]  # type: ignore[arg-type]
+        trained = {id(p): p.numel() for part in (model, self.turns) for p in part.parameters()}
+        self.parameters = sum(trained.values())
         self.average = Average(model, plan.average)
         self.best: dict[str, Tensor] | None = None
         self.best_value = -math.inf
@@ -196,7 +200,9 @@ class _Training:
         if any(skipped) or not math.isfinite(loss) or (steady and lowest[0] > _far_above(float(first or 0))):
             self._diverged(sum(skipped), lowest[0] if math.isfinite(loss) else loss, rate, over)
             return None
-        moment = Moment(run.steps, run.seconds, progress, loss, rate, run.rows_per_second)
+        moment = Moment(
+            run.steps, run.seconds, progress, loss, rate, run.rows_per_second, parameters=self.parameters
+        )
         run.history.append(
             {"step": run.steps, "seconds": run.seconds, "loss": loss, "rate": rate, "valid": None}
         )

@@ -80,8 +80,10 @@ class Lines(Progress):
             return
         self.valid = valid_text(moment) or self.valid
         if time.perf_counter() - self.spoke >= self.every:
+            first = self.spoke == 0.0
             self.spoke = time.perf_counter()
-            text = f"{model}: step {moment.step:,}, {100 * moment.progress:.0f}%, {moment_text(moment, self.valid)}"
+            size = f"{size_text(moment.parameters)}; " if first and moment.parameters else ""
+            text = f"{model}: {size}step {moment.step:,}, {100 * moment.progress:.0f}%, {moment_text(moment, self.valid)}"
             click.echo(text, err=True)
 
     def count(self, what: str, total: int) -> Callable[[int], None]:
@@ -176,6 +178,27 @@ def moment_text(moment: Moment, valid: str) -> str:
     if 0 < moment.progress < 1:
         parts.append(f"{clock(moment.seconds * (1 - moment.progress) / moment.progress)} left")
     return ", ".join(parts)
+
+
+COPIES = 6
+"""Of all trained numbers: themselves, gradients, two moments, the running average and the best so far."""
+
+
+def size_text(parameters: int) -> str:
+    """How many numbers are trained, and the memory they take while that lasts, in float32.
+
+    >>> size_text(392_276)
+    '392,276 parameters, 9.4 MB in training'
+    """
+    size = 4 * COPIES * parameters
+    text = (
+        f"{size / 1e9:.1f} GB"
+        if size >= 1e9
+        else f"{size / 1e6:.1f} MB"
+        if size < 1e7
+        else f"{size / 1e6:.0f} MB"
+    )
+    return f"{parameters:,} parameters, {text} in training"
 
 
 def valid_text(moment: Moment) -> str:
