@@ -134,7 +134,7 @@ def test_fit_prints_the_rows_the_score_and_the_run_and_writes_it() -> None:
     )
     assert re.search(r"cost +\S*= [23]\.\d+ bits/dim", result.stdout)
     assert "runs/made-digits" in result.stdout and "jensen sample runs/made-digits" in result.stdout
-    assert result.stderr.startswith("made: step 20, 50%, loss ")
+    assert re.match(r"made: [\d,]+ parameters, [\d.]+ MB in training; step 20, 50%, loss ", result.stderr)
     assert {one.name for one in Path("runs/made-digits").iterdir()} == {
         "model.safetensors",
         "model.json",
