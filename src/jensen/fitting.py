@@ -169,6 +169,7 @@ class _Task:
             raise
         fitted = self._fitted(run, started)
         self.source.conclude(fitted, self.objective, self.seed)
+        self.model.eval()  # whatever looked at it last
         if folder is not None:
             fitted.write_into(folder)
             drop_checkpoint(folder)

@@ -334,3 +334,10 @@ def test_only_autoregressive_models_are_sampled_at_a_temperature() -> None:
     assert not np.array_equal(plain, made.sample(4, seed=1, temperature=0.3))
     with pytest.raises(UsageError, match="temperature"):
         made.sample(4, temperature=-1)
+
+
+@pytest.mark.parametrize("name", ["independent", "made", "vae", "gan", "encoder"])
+@pytest.mark.filterwarnings("ignore::jensen.errors.JensenWarning")  # two steps are a poor fit
+def test_a_fitted_model_is_in_evaluation_mode(name: str) -> None:
+    fitted = jensen.fit(name, "iris", plan=jensen.Plan(steps=2))
+    assert not any(part.training for part in fitted.model.modules())
