@@ -304,7 +304,7 @@ def test_models_lists_the_catalogue() -> None:
     assert [one["name"] for one in facts] == list(CATALOGUE)
     by_name = {one["name"]: one for one in facts}
     assert by_name["made"]["accepts"] == ["binary", "levels", "categorical", "real", "mixed"]
-    assert by_name["mixture"]["by_bound"] == ["binary", "levels"]
+    assert by_name["mixture"]["by_bound"] == ["binary", "levels", "categorical", "mixed"]
     assert "solve" in by_name["independent"]["can"] and "log_prob" in by_name["pixelcnn"]["can"]
     assert by_name["made"]["cheap"] is None and by_name["iaf"]["cheap"] == ["sample"]
     assert "score and sample in one pass" in jensen("models", "realnvp").stdout

@@ -116,7 +116,25 @@ def _bounded(cls: type[Model]) -> list[str]:
             continue
         if codec.kind is not Kind.EXACT:
             found.append(kind)
-    return found
+    return found + [kind for kind in ("categorical", "mixed") if _spread(cls, kind)]
+
+
+def _spread(cls: type[Model], kind: str) -> bool:
+    """Whether a model takes such a table as real numbers with noise."""
+    import torch
+
+    from jensen.codec import codec_for
+    from jensen.errors import JensenError
+    from jensen.quantity import Kind
+    from jensen.space import Column, Space
+
+    columns = (Column("categorical", 2), Column("real" if kind == "mixed" else "binary"))
+    try:
+        codec = codec_for(cls.accepts, Space((2,), columns), torch.eye(2).repeat(4, 1))
+        cls(codec.model_space)
+    except JensenError:
+        return False
+    return codec.kind is not Kind.EXACT
 
 
 def _print(facts: dict[str, Any]) -> None:
