@@ -9,6 +9,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 demo: .venv/.ready
 	.venv/bin/jensen compare digits --steps 600 --seconds 60 --lens train --overwrite
 
+# two workers with a thread each: two threads each would wait for one another
+test: export OMP_NUM_THREADS ?= 1
 test: .venv/.ready
 	.venv/bin/python -m pytest -q -n 2 tests
 	.venv/bin/python -m pytest -q -n 2 --doctest-modules src/jensen
