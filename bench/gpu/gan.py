@@ -8,16 +8,12 @@ folder holds MNIST's own files (IDX, gzipped or not). Nothing is downloaded. Fit
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from mnist import hardware, progress, source
+from recipe import account, command_line, plan_of, progress, source, write
 
 if TYPE_CHECKING:
     from jensen.data.known_modes import Modes
@@ -72,18 +68,10 @@ def law_of(name: str, asked: argparse.Namespace) -> Modes:
     images = np.asarray(from_idx(source(asked.folder, "train"), memory=1 << 30).values[:KNOWN]).reshape(
         -1, 28, 28
     )
-    labels = from_idx_labels(labels_of(asked.folder))[:KNOWN].reshape(-1)
+    labels = from_idx_labels(source(asked.folder, "train", "labels"), 1 << 30)[:KNOWN].reshape(-1)
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))
     few = slice(500 if asked.smoke else None)
     return stacked("stacked MNIST", padded[few].astype(np.uint8), labels[few].astype(np.int64))
-
-
-def labels_of(folder: Path) -> Path:
-    """The labels of the training images."""
-    found = sorted(folder.glob("train-labels*"))
-    if not found:
-        sys.exit(f"no train-labels... in {folder}: give the folder of MNIST's IDX files")
-    return found[0]
 
 
 def run(recipe: Recipe, law: Modes, asked: argparse.Namespace) -> dict[str, Any]:
@@ -93,13 +81,9 @@ def run(recipe: Recipe, law: Modes, asked: argparse.Namespace) -> dict[str, Any]
     from jensen.freshness import fresh_jsd
     from jensen.objectives.adversarial import Adversarial
 
-    plan = jensen.Plan(
-        steps=recipe.steps,
-        seconds=asked.seconds or recipe.seconds,
-        batch=asked.batch or recipe.batch,
-        rate=asked.rate or recipe.rate,
-        precision=asked.precision,
-        compile=asked.compile,
+    plan = plan_of(
+        recipe,
+        asked,
         **recipe.plan,
     )
     assert law.sample is not None
@@ -120,37 +104,19 @@ def run(recipe: Recipe, law: Modes, asked: argparse.Namespace) -> dict[str, Any]
     verdict = coverage(law, lambda n: fitted.sample(n, seed=next(seeds)), recipe.samples)
     jsd = fresh_jsd(fitted, rows, asked.seed)
     return {
-        "recipe": asdict(recipe),
-        "plan": asdict(plan),
-        "seed": asked.seed,
+        **account(recipe, plan, asked, fitted),
         "modes": verdict.details["with_a_sample"],
         "kl_of_modes": verdict.details["kl_of_modes"],
         "verdict": verdict.to_dict(),
         "jsd": jsd.to_dict(),
         "seconds_to_train": trained - began,
         "seconds_to_judge": time.perf_counter() - trained,
-        "steps": fitted.record["run"]["steps"],
-        "rows_per_second": fitted.record["run"]["rows_per_second"],
-        "parameters": fitted.record["parameters"],
-        "history": [line for line in fitted.history if line["valid"] is not None],
-        **hardware(fitted.record["device"]),
     }
 
 
 def given() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", default="data/mnist", type=Path, help="for mnist32 only")
-    parser.add_argument("--recipe", choices=RECIPES, default="digits8")
-    parser.add_argument("--seconds", type=float, help="of training; default: the recipe's")
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--rate", type=float)
-    parser.add_argument("--precision", choices=("auto", "bf16", "float32"), default="auto")
-    parser.add_argument("--compile", action="store_true", help="torch.compile, its time within --seconds")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("gpu-gan.json"))
-    parser.add_argument("--smoke", action="store_true", help="a tiny model for some seconds, on a CPU too")
+    parser = command_line(__doc__, RECIPES, "digits8", "data/mnist", "gpu-gan.json")
     return parser.parse_args()
 
 
@@ -161,8 +127,7 @@ def main() -> None:
     if asked.smoke:
         recipe = Recipe({**recipe.hyper, "channels": 4, "latents": 8}, recipe.objective, **SMOKE)
     found = run(recipe, law_of(asked.recipe, asked), asked)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write(found, asked.out)
     seconds = (
         f"{found['seconds_to_train']:.0f} s of training and {found['seconds_to_judge']:.0f} s of judging"
     )

@@ -10,16 +10,13 @@ softmax regression on its features is held against the same on pixels, principal
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from cifar import linear_probe, load
-
-from mnist import hardware, model_class, progress
+from recipe import account, command_line, model_class, plan_of, progress, write
 
 COMPONENTS = 64
 
@@ -58,16 +55,12 @@ def run(recipe: Recipe, asked: argparse.Namespace) -> dict[str, Any]:
     images, labels = parts["train"]
     valid = len(images) // 50
     rows = jensen.rows(images, split=(len(images) - valid - 1, valid, 1), seed=asked.seed)
-    plan = jensen.Plan(
-        steps=recipe.steps,
-        seconds=asked.seconds or recipe.seconds,
-        batch=asked.batch or recipe.batch,
-        rate=asked.rate or recipe.rate,
+    plan = plan_of(
+        recipe,
+        asked,
         optimiser=recipe.optimiser,
         decay=recipe.decay,
         warmup=recipe.warmup,
-        precision=asked.precision,
-        compile=asked.compile,
         average=0.999,
         checks=6,
         patience=0,
@@ -94,25 +87,19 @@ def run(recipe: Recipe, asked: argparse.Namespace) -> dict[str, Any]:
     record = fitted.record
     seen = 2 * plan.batch * record["run"]["steps"]
     return {
-        "recipe": asdict(recipe),
-        "plan": asdict(plan),
+        **account(recipe, plan, asked, fitted),
         "data": "CIFAR-10, JPEG-compressed",
         "images": {part: len(found) for part, (found, _) in parts.items()},
-        "seed": asked.seed,
         "linear probe": accuracy.to_dict(),
         "penalty": penalty,
         "beside": {} if asked.alone else beside(fitted, parts, asked),
         "seconds_to_read": read - began,
         "seconds_to_train": trained - read,
         "seconds_to_probe": done - trained,
-        "steps": record["run"]["steps"],
         "epochs": record["run"]["steps"] * plan.batch / len(rows.train),
         **speed(fitted, seen / record["run"]["seconds"]),
-        "parameters": record["parameters"],
         "health": record["health"],
         "notes": record["notes"],
-        "history": [line for line in fitted.history if line["valid"] is not None],
-        **hardware(record["device"]),
     }
 
 
@@ -193,22 +180,11 @@ def matrix_peak(device: str) -> float:
 
 def given() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", default="data/cifar10-jpeg", type=Path)
-    parser.add_argument("--recipe", choices=RECIPES, default="sgd")
-    parser.add_argument("--seconds", type=float, help="of training; default: the recipe's")
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--rate", type=float)
-    parser.add_argument("--precision", choices=("auto", "bf16", "float32"), default="auto")
-    parser.add_argument("--compile", action="store_true", help="torch.compile, its time within --seconds")
+    parser = command_line(__doc__, RECIPES, "sgd", "data/cifar10-jpeg", "gpu-simclr.json")
     parser.add_argument(
         "--channels-first", action="store_true", help="the other memory layout of convolutions"
     )
     parser.add_argument("--alone", action="store_true", help="leave out what the probe is held against")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("gpu-simclr.json"))
-    parser.add_argument("--smoke", action="store_true", help="a tiny net for some seconds, on a CPU too")
     return parser.parse_args()
 
 
@@ -216,8 +192,7 @@ def main() -> None:
     """Train one recipe, probe it and write the record."""
     asked = given()
     found = run(RECIPES["smoke" if asked.smoke else asked.recipe], asked)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write(found, asked.out)
     accuracy = found["linear probe"]
     low, high = accuracy["interval"]
     print(

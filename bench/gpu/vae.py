@@ -7,13 +7,13 @@ The folder holds MNIST's own files (IDX, gzipped or not); nothing is downloaded.
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from mnist import SPLIT, hardware, progress, source
+from recipe import account, command_line, plan_of, progress, source, write
+
+from mnist import SPLIT
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,9 @@ def run(recipe: Recipe, asked: argparse.Namespace) -> dict[str, Any]:
     """Train and score; the record of both."""
     import jensen
 
-    plan = jensen.Plan(
-        steps=recipe.steps,
-        seconds=asked.seconds or recipe.seconds,
-        batch=asked.batch or recipe.batch,
-        rate=asked.rate or recipe.rate,
-        precision=asked.precision,
-        compile=asked.compile,
+    plan = plan_of(
+        recipe,
+        asked,
         checks=12,
         patience=0,
     )
@@ -73,35 +69,17 @@ def run(recipe: Recipe, asked: argparse.Namespace) -> dict[str, Any]:
     trained = time.perf_counter()
     bound = fitted.score(source(asked.folder, "t10k"), k=recipe.k, seed=asked.seed).mean()
     return {
-        "recipe": asdict(recipe),
-        "plan": asdict(plan),
-        "seed": asked.seed,
+        **account(recipe, plan, asked, fitted),
         "bound": bound.to_dict(),
         "text": str(bound),
         "seconds_to_train": trained - began,
         "seconds_to_score": time.perf_counter() - trained,
-        "steps": fitted.record["run"]["steps"],
-        "rows_per_second": fitted.record["run"]["rows_per_second"],
-        "parameters": fitted.record["parameters"],
-        "history": [line for line in fitted.history if line["valid"] is not None],
-        **hardware(fitted.record["device"]),
     }
 
 
 def given() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", default="data/mnist", type=Path)
-    parser.add_argument("--recipe", choices=RECIPES, default="iwae50")
-    parser.add_argument("--seconds", type=float, help="of training; default: the recipe's")
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--rate", type=float)
-    parser.add_argument("--precision", choices=("auto", "bf16", "float32"), default="auto")
-    parser.add_argument("--compile", action="store_true", help="torch.compile, its time within --seconds")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("gpu-vae.json"))
-    parser.add_argument("--smoke", action="store_true", help="a tiny model for some seconds, on a CPU too")
+    parser = command_line(__doc__, RECIPES, "iwae50", "data/mnist", "gpu-vae.json")
     return parser.parse_args()
 
 
@@ -109,8 +87,7 @@ def main() -> None:
     """Train one recipe, score it and write the record."""
     asked = given()
     found = run(RECIPES["smoke" if asked.smoke else asked.recipe], asked)
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write(found, asked.out)
     seconds = (
         f"{found['seconds_to_train']:.0f} s of training and {found['seconds_to_score']:.0f} s of scoring"
     )
