@@ -35,24 +35,32 @@ class Columns:
         self.space = space
         self.mean, self.scale = mean.double(), scale.double()
         refuse_unusable(space, self.mean, self.scale)
+        columns = [_as_index(column) for column in space.columns]
+        self.model_space = space.with_columns(columns).binarised(None)
+        # what every batch needs: which sites are discrete, which take a gap for one index more, and that index
+        levels = torch.tensor(space.levels_by_site()).view(space.shape)
+        self.index, self.gap = levels > 0, levels.double()
+        self.valued = _sites(space, [column.gaps == "level" for column in columns])
+        # what is subtracted from the values of each site, and what they are divided by
+        start, step = (torch.as_tensor(side) for side in space.grid())
+        start, step = (side if len(side) > 1 else side.expand(space.shape) for side in (start, step))
+        self.low, self.unit = (
+            torch.where(self.index, start, self.mean),
+            torch.where(self.index, step, self.scale),
+        )
+        self.slopes = torch.where(self.index, 0.0, -self.unit.log())
 
     @classmethod
     def fit(cls, space: Space, x: Tensor) -> Columns:
         """Mean and standard deviation (1/n) of the values that are there, of real columns of rows x (n, *shape)."""
         return cls(space, *moments(space, x))
 
-    @property
-    def model_space(self) -> Space:
-        columns = [_as_index(column) for column in self.space.columns]
-        return self.space.with_columns(columns).binarised(None)
-
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        low, scale = self._sides(x.device)
+        device = x.device
         # float64 first: a float32 time in seconds has lost its minutes before it is divided
-        z = (x.double() - low) / scale
-        index = self._indices(x.device)
-        z = torch.where(index, z.round(), z)
-        z = torch.where(index & z.isnan() & self._valued(x.device), self._gap(x.device), z)
+        z = (x.double() - self.low.to(device)) / self.unit.to(device)
+        z = torch.where(self.index.to(device), z.round(), z)
+        z = torch.where(z.isnan() & self.valued.to(device), self.gap.to(device), z)
         log_det = self.log_slopes(x).flatten(1).sum(1)
         if self.model_space.kind not in ("real", "mixed"):
             return z.long(), log_det.float()
@@ -60,16 +68,14 @@ class Columns:
         return z.to(dtype), log_det.to(dtype)
 
     def decode(self, z: Tensor) -> Tensor:
-        low, scale = self._sides(z.device)
+        device = z.device
         z = z.double()
-        gap = self._indices(z.device) & self._valued(z.device) & (z == self._gap(z.device))
-        return z.masked_fill(gap, math.nan) * scale + low
+        gap = self.valued.to(device) & (z == self.gap.to(device))
+        return z.masked_fill(gap, math.nan) * self.unit.to(device) + self.low.to(device)
 
     def log_slopes(self, x: Tensor) -> Tensor:
         """log |dz_i / dx_i| (n, *shape) of the values of x that are there: 0 at gaps and for discrete columns."""
-        _, scale = self._sides(x.device)
-        each = torch.where(self._indices(x.device), 0.0, -scale.log()).expand(x.shape)
-        return each.masked_fill(x.isnan(), 0.0)
+        return self.slopes.to(x.device).expand(x.shape).masked_fill(x.isnan(), 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -83,28 +89,6 @@ class Columns:
     def from_dict(cls, record: Mapping[str, Any]) -> Columns:
         mean, scale = (torch.tensor(record[key], dtype=torch.float64) for key in ("mean", "scale"))
         return cls(Space.from_dict(record["space"]), mean, scale)
-
-    def _sides(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """What is subtracted from the values of each site, and what they are divided by."""
-        start, step = (torch.as_tensor(side, device=device) for side in self.space.grid())
-        shape, index = self.space.shape, self._indices(device)
-        start, step = (side if len(side) > 1 else side.expand(shape) for side in (start, step))
-        low = torch.where(index, start, self.mean.to(device))
-        return low, torch.where(index, step, self.scale.to(device))
-
-    def _indices(self, device: torch.device) -> Tensor:
-        """Which sites (*shape) are discrete."""
-        return torch.tensor(self.space.levels_by_site(), device=device).view(self.space.shape) > 0
-
-    def _valued(self, device: torch.device) -> Tensor:
-        """Which sites (*shape) take a gap for one index more."""
-        return _sites(
-            self.space, [_as_index(column).gaps == "level" for column in self.space.columns], device
-        )
-
-    def _gap(self, device: torch.device) -> Tensor:
-        """The index (*shape) of a gap: one beyond the last level."""
-        return torch.tensor(self.space.levels_by_site(), device=device).view(self.space.shape).double()
 
 
 class Spread:
@@ -136,15 +120,13 @@ class Spread:
         self.space = space
         seen = self._columns.model_space
         self._gappy = [site for site in range(space.dims) if seen.column(site).gaps == "value"]
+        self._top = torch.tensor(seen.levels_by_site()) - 1
+        self.model_space = Space.real(space.dims + len(self._gappy))
 
     @classmethod
     def fit(cls, space: Space, x: Tensor) -> Spread:
         """Rows x (n, d)."""
         return cls(space, *moments(space, x))
-
-    @property
-    def model_space(self) -> Space:
-        return Space.real(self.space.dims + len(self._gappy))
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         z, log_det = self._columns.encode(x)
@@ -155,7 +137,7 @@ class Spread:
         q = torch.randn(z.shape, generator=generator, device=x.device, dtype=torch.float64)
         log_q = -0.5 * q.square() - 0.5 * math.log(2 * math.pi)
         # of many levels any index, alike, which the noise below spreads
-        index, levels = self._columns._indices(x.device), self._columns._gap(x.device)
+        index, levels = self._columns.index.to(x.device), self._columns.gap.to(x.device)
         any_level = torch.rand(z.shape, generator=generator, device=x.device, dtype=torch.float64) * levels
         q = torch.where(index, any_level.floor(), q)
         log_q = torch.where(index, -levels.clamp(min=1).log(), log_q)
@@ -169,10 +151,8 @@ class Spread:
 
     def decode(self, z: Tensor) -> Tensor:
         d = self.space.dims
-        model = self._columns.model_space
-        top = torch.tensor(model.levels_by_site(), device=z.device) - 1
-        index = torch.minimum(z[:, :d].floor().clamp(min=0), top)
-        out = torch.where(self._columns._indices(z.device), index, z[:, :d]).double()
+        index = torch.minimum(z[:, :d].floor().clamp(min=0), self._top.to(z.device))
+        out = torch.where(self._columns.index.to(z.device), index, z[:, :d]).double()
         if self._gappy:
             out[:, self._gappy] = out[:, self._gappy].masked_fill(z[:, d:] >= 1, math.nan)
         return self._columns.decode(out)
@@ -234,7 +214,7 @@ def _as_index(column: Column) -> Column:
     return replace(column, low=0.0, step=1.0, seen=None)
 
 
-def _sites(space: Space, flags: list[bool], device: torch.device) -> Tensor:
+def _sites(space: Space, flags: list[bool]) -> Tensor:
     """One flag for all sites, or one a site, as (*shape)."""
-    found = torch.tensor(flags, device=device)
+    found = torch.tensor(flags)
     return found.expand(space.dims).view(space.shape) if len(flags) == 1 else found.view(space.shape)
