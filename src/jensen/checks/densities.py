@@ -107,20 +107,12 @@ def _by_draws(module: Any, rows: Tensor | None, seed: int) -> Verdict | None:
     law = weighed.Around(flat[: len(flat) // 2])
     found = weighed.integral(log_prob, law, DRAWS, seed)
     text = f"the density integrates to {found.text}"
-    details = {"total": found.total, "allowed": found.error, "k_hat": found.tail.k}
-    if not found.sound:
-        return Verdict(NAME, None, f"{text}: not precise enough to decide", details)
-    off = found.total - 1
-    if abs(off) <= found.error:
-        return Verdict(NAME, True if found.error <= CLOSE else None, text, details)
-    if off < 0:
-        # E_p[law / p] is one over the integral, whatever the law misses
+
+    def back() -> weighed.Weighed:
         x = flat[len(flat) // 2 :]
-        back = weighed.weighed(law.log_prob(x) - log_prob(x).detach().double().cpu())
-        text += f"; from samples of its own, one over {back.total:.4f} within {back.error:.2g}"
-        if Can.SAMPLE not in can(module) or not back.sound or not back.total - back.error > 1:
-            return Verdict(NAME, None, f"{text}: a part of it may lie elsewhere", details)
-    return Verdict(NAME, False, text, details)
+        return weighed.weighed(law.log_prob(x) - log_prob(x).detach().double().cpu())
+
+    return weighed.decided(NAME, text, found, CLOSE, back if Can.SAMPLE in can(module) else None)
 
 
 def _integral(model: Any, rows: Tensor | None, seed: int, prefix: str) -> Verdict:

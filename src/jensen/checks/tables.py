@@ -11,7 +11,7 @@ from jensen.checks.around import AroundColumns
 from jensen.checks.labels import label_test, waves
 from jensen.checks.subject import can, device_of, float_type, in_chunks, precise, some_rows
 from jensen.checks.verdict import Verdict
-from jensen.checks.weighed import weighed
+from jensen.checks.weighed import Weighed, decided, weighed
 from jensen.model import Can
 from jensen.space import Space
 
@@ -28,19 +28,12 @@ def total(module: Any, rows: Tensor | None, space: Space, seed: int) -> Verdict:
     x = law.draw(DRAWS, torch.Generator().manual_seed(seed))
     found = weighed(_log_prob(exact, x, space) - law.log_prob(x))
     text = f"the likelihood of mixed rows has the total {found.text}"
-    details = {"total": found.total, "allowed": found.error, "k_hat": found.tail.k}
-    if not found.sound:
-        return Verdict("mass_sums", None, f"{text}: not precise enough to decide", details)
-    off = found.total - 1
-    if abs(off) <= found.error:
-        return Verdict("mass_sums", True if found.error <= CLOSE else None, text, details)
-    if off < 0 and Can.SAMPLE in can(module):
+
+    def back() -> Weighed:
         own = _samples(module, DRAWS, seed)
-        back = weighed(law.log_prob(own) - _log_prob(exact, own, space))
-        text += f"; from samples of its own, one over {back.total:.4f} within {back.error:.2g}"
-        if not back.sound or not back.total - back.error > 1:
-            return Verdict("mass_sums", None, f"{text}: a part of it may lie elsewhere", details)
-    return Verdict("mass_sums", False, text, details)
+        return weighed(law.log_prob(own) - _log_prob(exact, own, space))
+
+    return decided("mass_sums", text, found, CLOSE, back if Can.SAMPLE in can(module) else None)
 
 
 def samples_follow(module: Any, rows: Tensor | None, space: Space, seed: int, threshold: float) -> Verdict:

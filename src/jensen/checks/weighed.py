@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jensen.checks.subject import in_chunks
+from jensen.checks.verdict import Verdict
 from jensen.functional.importance import Tail, effective_share, pareto_k
 
 CENTRES = 512
@@ -39,6 +40,29 @@ class Weighed(NamedTuple):
     def sound(self) -> bool:
         """Whether the weights allow an interval at all."""
         return self.tail.reliable and self.share * self.tail.values > 400
+
+
+def decided(
+    name: str, text: str, found: Weighed, close: float, back: Callable[[], Weighed] | None
+) -> Verdict:
+    """Whether a total that draws gave is one. `close`: half the width of the widest interval around one that says "one".
+
+    A total below one may leave out what lies elsewhere. `back`, where it is to be had, weighs samples of the density's own:
+    E_p[law / p] is one over the total, whatever the law misses.
+    """
+    details = {"total": found.total, "allowed": found.error, "k_hat": found.tail.k}
+    if not found.sound:
+        return Verdict(name, None, f"{text}: not precise enough to decide", details)
+    off = found.total - 1
+    if abs(off) <= found.error:
+        return Verdict(name, True if found.error <= close else None, text, details)
+    if off < 0:
+        own = None if back is None else back()
+        if own is not None:
+            text += f"; from samples of its own, one over {own.total:.4f} within {own.error:.2g}"
+        if own is None or not own.sound or not own.total - own.error > 1:
+            return Verdict(name, None, f"{text}: a part of it may lie elsewhere", details)
+    return Verdict(name, False, text, details)
 
 
 class Around:
