@@ -7,9 +7,8 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +31,11 @@ from jensen.lens import lens_for, lens_unasked
 from jensen.lensing import Gallery, look
 from jensen.lineup import line_up, refuse_other_bits, strangers, titled
 from jensen.plan import Plan
-from jensen.quantity import Answer, Order, Scores, order
-from jensen.repeating import Methods, methods_of
+from jensen.quantity import Answer, Scores, order
+from jensen.repeating import Methods, PairOrder, methods_of
 from jensen.scoring import some_rows
 from jensen.separation import ABOUT, Separation, separations
 from jensen.train import Moment, Watch
-
-
-@dataclass
-class PairOrder:
-    """Two models and what their paired differences prove; `better` has the larger mean."""
-
-    better: str
-    worse: str
-    order: Order
 
 
 class Comparison:
@@ -88,6 +78,11 @@ class Comparison:
         About the critics' bounds, which order no divergences; decided or not by a paired bootstrap, all pairs together at
         `level` (Bonferroni).
         """
+        return list(self._separations)
+
+    @cached_property
+    def _separations(self) -> list[Separation]:
+        """Once: the text, the page and the record all ask, and each answer redraws the rows some thousand times."""
         told = {entry.name: entry.fresh for entry in self.entries if entry.fresh is not None}
         return separations(told, self.level, int(self.facts.get("seed", 0)))
 
@@ -143,15 +138,7 @@ class Comparison:
                 **context_facts(data),
             },
             "models": [entry_dict(entry, self.level) for entry in self.entries],
-            "orders": [
-                {
-                    "better": pair.better,
-                    "worse": pair.worse,
-                    "answer": pair.order.answer.value,
-                    "difference": pair.order.difference.to_dict(),
-                }
-                for pair in self.orders()
-            ],
+            "orders": [pair.to_dict() for pair in self.orders()],
             "separations": [one.to_dict() for one in self.separations()],
             "separations_note": f"about {ABOUT}",
             "methods": None if self.methods is None else self.methods.to_dict(),

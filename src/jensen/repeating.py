@@ -41,8 +41,8 @@ class Method:
 
 
 @dataclass(frozen=True)
-class MethodOrder:
-    """Two methods and what their differences prove; `better` has the larger mean."""
+class PairOrder:
+    """Two models, or methods, and what their paired differences prove; `better` has the larger mean."""
 
     better: str
     worse: str
@@ -65,7 +65,7 @@ class Methods:
     seeds: tuple[int, ...]
     level: float
     methods: tuple[Method, ...]
-    orders: tuple[MethodOrder, ...]
+    orders: tuple[PairOrder, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -104,7 +104,7 @@ def methods_of(scores: Mapping[str, Sequence[Scores]], seeds: Sequence[int], lev
     for first, second in pairs:
         kind = kinds[first] + -kinds[second]
         difference = _mean(tables[first] - tables[second], kind, scores[first][0], strict)
-        orders.append(MethodOrder(first, second, decide(difference)))
+        orders.append(PairOrder(first, second, decide(difference)))
     return Methods(tuple(seeds), level, tuple(methods), tuple(orders))
 
 

@@ -180,16 +180,14 @@ def moment_text(moment: Moment, valid: str) -> str:
     return ", ".join(parts)
 
 
-COPIES = 6
-"""Of all trained numbers: themselves, gradients, two moments, the running average and the best so far."""
-
-
 def size_text(parameters: int) -> str:
     """How many numbers are trained, and the memory they take while that lasts, in float32.
 
     >>> size_text(392_276)
     '392,276 parameters, 9.4 MB in training'
     """
+    from jensen.foresight import COPIES
+
     size = 4 * COPIES * parameters
     text = (
         f"{size / 1e9:.1f} GB"
