@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from jensen.costs import Cost
 from jensen.errors import UsageError
+from jensen.functional import share
 from jensen.functional.augment import augment
 from jensen.functional.penalties import squared_slope, unit_slope
 from jensen.generator import Generator
@@ -121,7 +122,7 @@ class Discriminate(Turn):
             if gamma > 0:
                 loss = loss + fallen * gamma / 2 * squared_slope(logit, side)
         if rules.penalty > 0:
-            at = torch.rand(len(real), device=real.device)
+            at = share.rand(len(real), device=real.device)
             loss = loss + rules.penalty * unit_slope(lambda between: game.judge(between, c), real, fake, at)
         return loss
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import DataError, SpaceError
+from jensen.functional import share
 from jensen.mixed import Columns, Spread
 from jensen.quantity import Kind
 from jensen.space import Space
@@ -189,7 +190,7 @@ class Dequantise:
 
     def encode(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         index, log_det = self._integers.encode(x)
-        noise = torch.rand(index.shape, generator=generator, device=x.device, dtype=torch.float64)
+        noise = share.rand(*index.shape, generator=generator, device=x.device, dtype=torch.float64)
         return index + noise, log_det
 
     def decode(self, z: Tensor) -> Tensor:

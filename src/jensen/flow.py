@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
+from jensen.functional.normal import normals
 from jensen.model import Model, Note
 from jensen.transforms import Transform
 
@@ -78,9 +79,7 @@ class Flow(Model):
 
     def _base(self, n: int, generator: torch.Generator | None) -> Tensor:
         weight = next(self.parameters())
-        source = weight.device if generator is None else generator.device
-        drawn = torch.randn(n, self.space.dims, generator=generator, dtype=weight.dtype, device=source)
-        return drawn.to(weight.device).T.contiguous()
+        return normals(n, self.space.dims, like=weight, generator=generator).T.contiguous()
 
     def _columns(self, x: Tensor) -> Tensor:
         """Rows (n, *shape) as columns (d, n)."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import DataError, SpaceError
+from jensen.functional import share
 from jensen.heads import MANY
 from jensen.quantity import Kind
 from jensen.space import Column, Space
@@ -132,13 +133,13 @@ class Spread:
         z, log_det = self._columns.encode(x)
         z, log_det = z.double(), log_det.double()
         size = (len(x), self.space.dims + len(self._gappy))
-        u = torch.rand(size, generator=generator, device=x.device, dtype=torch.float64)
+        u = share.rand(*size, generator=generator, device=x.device, dtype=torch.float64)
         gap = z.isnan()
-        q = torch.randn(z.shape, generator=generator, device=x.device, dtype=torch.float64)
+        q = share.randn(*z.shape, generator=generator, device=x.device, dtype=torch.float64)
         log_q = -0.5 * q.square() - 0.5 * math.log(2 * math.pi)
         # of many levels any index, alike, which the noise below spreads
         index, levels = self._columns.index.to(x.device), self._columns.gap.to(x.device)
-        any_level = torch.rand(z.shape, generator=generator, device=x.device, dtype=torch.float64) * levels
+        any_level = share.rand(*z.shape, generator=generator, device=x.device, dtype=torch.float64) * levels
         q = torch.where(index, any_level.floor(), q)
         log_q = torch.where(index, -levels.clamp(min=1).log(), log_q)
         z = torch.where(gap, q, z)

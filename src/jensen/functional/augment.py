@@ -8,20 +8,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jensen.functional import share
+
 SHIFT, CUT, LIGHT = 1 / 8, 1 / 2, 0.5
 """The largest shift and the side of the hole as shares of an image, and the width of the change of brightness."""
 
 
 def augment(x: Tensor) -> Tensor:
     """Images (n, channels, height, width), each shifted, with a hole and another brightness; torch's generator."""
-    return _cut(_shifted(x + LIGHT * (torch.rand(len(x), 1, 1, 1, device=x.device) - 0.5)))
+    return _cut(_shifted(x + LIGHT * (share.rand(len(x), 1, 1, 1, device=x.device) - 0.5)))
 
 
 def _shifted(x: Tensor) -> Tensor:
     """Up to an eighth of the image in either direction, zeros from outside."""
     n, _, height, width = x.shape
     ways = [max(1, round(size * SHIFT)) for size in (height, width)]
-    dy, dx = (torch.randint(-way, way + 1, (n, 1), device=x.device) for way in ways)
+    dy, dx = (share.randint(-way, way + 1, n, 1, device=x.device) for way in ways)
     rows, columns = (torch.arange(size, device=x.device) for size in (height, width))
     y, at = rows + dy, columns + dx
     inside = ((y >= 0) & (y < height))[:, :, None] & ((at >= 0) & (at < width))[:, None, :]
@@ -35,6 +37,6 @@ def _cut(x: Tensor) -> Tensor:
     n, _, height, width = x.shape
     kept = []
     for size in (height, width):
-        centre = torch.randint(0, size + 1, (n, 1), device=x.device)
+        centre = share.randint(0, size + 1, n, 1, device=x.device)
         kept.append((torch.arange(size, device=x.device) - centre).abs() * 2 < size * CUT)
     return x * ~(kept[0][:, None, :, None] & kept[1][:, None, None, :])

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from jensen.functional import share
+
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -41,6 +43,6 @@ def kl_to_standard(mean: Tensor, log_scale: Tensor, scale: Tensor | None = None)
 
 
 def normals(*shape: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Standard normal numbers of the type and on the device of `like`, drawn where the generator lives."""
-    source = like.device if generator is None else generator.device
-    return torch.randn(*shape, generator=generator, dtype=like.dtype, device=source).to(like.device)
+    """Standard normal numbers, the first axis over rows, of the type and on the device of `like`, drawn where the generator
+    lives."""
+    return share.randn(*shape, generator=generator, dtype=like.dtype, device=like.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
+from jensen.functional import share
 from jensen.functional.neighbours import kth_distance, nearest
 from jensen.generator import Generator
 from jensen.model import Note
@@ -70,10 +71,7 @@ class GAN(Generator):
     def draw(self, n: int, c: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Features (n, *shape, size) of n rows, with a gradient to the weights."""
         device = self.reads.top.device
-        z = torch.randn(
-            n, self.latents, generator=generator, device=generator.device if generator else device
-        )
-        z = z.to(device, self.reads.top.dtype)
+        z = share.randn(n, self.latents, generator=generator, device=device).to(self.reads.top.dtype)
         given = self.features_of(c, n)
         return self.reads(self.net(z if given is None else torch.cat([z, given], 1)), generator)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from jensen.autoregressive import Autoregressive, Sampler
 from jensen.errors import UsageError
 from jensen.functional.masks import channel_group
+from jensen.nn.dropout import Dropout
 from jensen.nn.images import fitting_kernels
 from jensen.nn.window import Window
 from jensen.sampling.images import image_samplers
@@ -68,7 +69,7 @@ class GatedPixelCNN(Autoregressive):
             )
             for i in range(layers + 1)
         )
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = Dropout(dropout, whole_channels=True)
         group = channel_group(channels, colours)
         within = (group[:, None] >= group).float()
         own = channel_group(colours * self.head.size, colours)

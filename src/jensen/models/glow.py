@@ -11,6 +11,7 @@ from torch import Tensor
 from jensen.dequantising import LearnedNoise, from_normal, to_normal
 from jensen.errors import SpaceError, UsageError, nearest
 from jensen.flow import Flow
+from jensen.functional import share
 from jensen.functional.counts import check_draws
 from jensen.model import Model
 from jensen.nn.elementwise import affine_map, spline_map
@@ -113,9 +114,10 @@ class Glow(Model):
     ) -> Tensor:
         """k draws that go through the networks together, (k, n)."""
         n, weight = len(x), next(self.parameters())
-        source = weight.device if generator is None else generator.device
-        v = torch.rand(k * n, *x.shape[1:], generator=generator, dtype=weight.dtype, device=source)
-        u, log_q = v.to(weight.device), weight.new_zeros(())
+        drawn = share.rand(
+            k, n, *x.shape[1:], rows=1, generator=generator, dtype=weight.dtype, device=weight.device
+        )
+        u, log_q = drawn.flatten(0, 1), weight.new_zeros(())
         if self.noise is not None and seen is not None:
             u, log_q = self.noise(u, seen.repeat(k, 1, 1, 1))
         z, log_det = to_normal((x.repeat(k, 1, 1, 1) + u) / self.levels)

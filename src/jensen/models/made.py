@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from jensen.autoregressive import Autoregressive, Sampler
 from jensen.functional.masks import made_masks
 from jensen.heads import head_for
+from jensen.nn.dropout import Dropout
 from jensen.nn.masked import MaskedLinear
 from jensen.nn.sites import input_for
 from jensen.sampling.dense import IncrementalSampler, Layer
@@ -54,7 +55,7 @@ class MADE(Autoregressive):
         )
         self.degrees = masks.degrees
         self.hidden = nn.ModuleList(MaskedLinear(mask) for mask in masks.layers[:-1])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         # a small last layer starts near the uniform guess
         self.output = MaskedLinear(masks.layers[-1], gain=0.1)
         self.skip = MaskedLinear(masks.skip, gain=0.1) if direct else None

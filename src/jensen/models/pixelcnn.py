@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from jensen.autoregressive import Autoregressive, Sampler
 from jensen.functional.masks import conv_mask
+from jensen.nn.dropout import Dropout
 from jensen.nn.images import fitting_kernels
 from jensen.nn.masked import MaskedConv2d, channels_last
 from jensen.sampling.images import image_samplers
@@ -108,7 +109,7 @@ class _Block(nn.Module):
     ) -> None:
         super().__init__()
         self.narrow, self.look, self.widen, self.given = narrow, look, widen, given
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = Dropout(dropout, whole_channels=True)
 
     def forward(self, h: Tensor, given: Tensor | None) -> Tensor:
         """(n, 2 channels, height, width), to be added to h."""

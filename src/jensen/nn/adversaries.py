@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen.errors import SpaceError, UsageError, nearest
+from jensen.functional.share import dropout
 from jensen.nn.autoencoder import Block
 from jensen.space import Space
 
@@ -45,7 +46,7 @@ class Residual(nn.Module):
         """The last layer's outputs."""
         h = self.first(x)
         for block in self.blocks:
-            h = F.dropout(h + block(h), self.dropout, self.training)
+            h = dropout(h + block(h), self.dropout, self.training)
         found: Tensor = self.last(F.relu(h))
         return found
 
@@ -126,7 +127,7 @@ class ImageBody(nn.Module):
         h = F.leaky_relu(self.first(x), 0.2)
         for down, after in zip(self.down, self.after):
             h = F.leaky_relu(after(down(h)), 0.2)
-            h = F.dropout(h, self.dropout, self.training)
+            h = dropout(h, self.dropout, self.training)
         return h.flatten(1)
 
 

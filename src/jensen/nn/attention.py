@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
+from jensen.nn.dropout import Dropout
 from jensen.sampling.keys import Cache
 
 
@@ -31,7 +32,7 @@ class CausalBlock(nn.Module):
         self.outward = nn.Linear(width, width)
         self.wide = nn.Linear(width, 4 * width)
         self.narrow = nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         with torch.no_grad():
             for layer in (self.outward, self.narrow):
                 layer.weight.mul_(gain)

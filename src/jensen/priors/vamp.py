@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional import share
 from jensen.functional.affine import bounded
 from jensen.functional.normal import HALF_LOG_2PI, normals
 from jensen.priors import Path, Prior
@@ -42,8 +43,7 @@ class Vamp(Prior):
         self, n: int, like: Tensor, generator: torch.Generator | None = None, pseudo: Tensor | None = None
     ) -> Tensor:
         mean, log_scale = self._split(pseudo)
-        source = like.device if generator is None else generator.device
-        which = torch.randint(self.components, (n,), generator=generator, device=source).to(like.device)
+        which = share.randint(0, self.components, n, generator=generator, device=like.device)
         noise = normals(n, self.latents, like=like, generator=generator)
         return mean[which] + log_scale[which].exp() * noise
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from jensen.errors import UsageError
+from jensen.functional import share
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Affine:
 
     def maps(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """(n, 2, 3): where output coordinates in [-1, 1] take their value from."""
-        u = torch.rand(8, len(x), generator=generator, device=x.device, dtype=x.dtype)
+        u = share.rand(8, len(x), rows=1, generator=generator, device=x.device, dtype=x.dtype)
         area = self.crop[0] + (self.crop[1] - self.crop[0]) * u[0]
         stretch = torch.exp((u[1] - 0.5) * math.log(self.aspect))
         wide, high = ((area.sqrt() * side).clamp(max=1) for side in (stretch, 1 / stretch))
@@ -64,7 +65,7 @@ class Affine:
         ratio = x.size(2) / x.size(3)
         first = torch.stack([wide * cos, -high * sin * ratio, across], 1)
         if self.flip:
-            turned = torch.rand(len(x), generator=generator, device=x.device) < self.flip
+            turned = share.rand(len(x), generator=generator, device=x.device) < self.flip
             first = torch.cat([torch.where(turned[:, None], -first[:, :2], first[:, :2]), first[:, 2:]], 1)
         second = torch.stack([wide * sin / ratio, high * cos, down], 1)
         return torch.stack([first, second], 1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from jensen.errors import UsageError
+from jensen.functional import share
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Blur:
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images of the same shape; floats."""
-        u = torch.rand(2, len(x), 1, 1, 1, generator=generator, device=x.device, dtype=x.dtype)
+        u = share.rand(2, len(x), 1, 1, 1, rows=1, generator=generator, device=x.device, dtype=x.dtype)
         s = torch.where(u[0] < self.chance, self.strength * u[1], 0)
         wide = pad(x, (1, 1, 0, 0), mode="replicate")
         x = x + s * (wide[..., :-2] + wide[..., 2:] - 2 * x)

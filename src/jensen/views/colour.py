@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional import share
 
 GREY = (0.299, 0.587, 0.114)
 """The share of red, green and blue in brightness (ITU-R BT.601)."""
@@ -40,7 +41,7 @@ class Jitter:
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images of the same shape; floats."""
-        u = torch.rand(6, len(x), 1, 1, generator=generator, device=x.device, dtype=x.dtype)
+        u = share.rand(6, len(x), 1, 1, rows=1, generator=generator, device=x.device, dtype=x.dtype)
         on = (u[0] < self.chance).to(x.dtype)
         bright, contrast, saturation = (
             1 + on * strength * (2 * v - 1)

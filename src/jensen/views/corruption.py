@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional import share
+from jensen.functional.gather import gathered
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Corruption:
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Rows of the same shape and type."""
-        other = torch.randint(len(x), x.shape, generator=generator, device=x.device)
-        changed = torch.rand(x.shape, generator=generator, device=x.device) < self.rate
-        return torch.where(changed, x.gather(0, other), x)
+        batch = gathered(x)
+        other = share.randint(0, len(batch), *x.shape, generator=generator, device=x.device)
+        changed = share.rand(*x.shape, generator=generator, device=x.device) < self.rate
+        return torch.where(changed, batch.gather(0, other), x)
