@@ -67,6 +67,10 @@ class Diverged(JensenError, ArithmeticError):
     run: Any = None
 
 
+class ProcessLost(JensenError, RuntimeError):
+    """Another process of a training on several devices ended before its time; the last checkpoint is whole."""
+
+
 class JensenWarning(UserWarning):
     """A result that is there, and is to be doubted."""
 

@@ -18,7 +18,9 @@ from jensen.binarisation import Binarisation
 from jensen.codec import Codec, as_tensor
 from jensen.data.binarise import Bits
 from jensen.data.stream import shards
-from jensen.errors import DataError
+from jensen.errors import DataError, UsageError
+from jensen.functional import share
+from jensen.functional.share import Share, holding
 from jensen.scoring import RowSource, on_device
 
 SHARD_BYTES = 64 << 20
@@ -36,6 +38,10 @@ class Feed:
     encodes every batch afresh, and dynamic bits are drawn afresh for every batch. The last rows of an epoch that fill
     no batch wait for another epoch's shuffle. `context` (n, d) holds the encoded contexts in the order of the rows; all
     of them stay on the device.
+
+    Of several `processes` the one of number `rank` gets its rows of each batch, `batch` out of `whole`. The order of the
+    rows does not depend on how many processes there are, and from disk each reads its own rows alone. Raises UsageError
+    where a process would get none.
     """
 
     def __init__(
@@ -47,11 +53,15 @@ class Feed:
         device: torch.device,
         dtype: torch.dtype,
         context: Tensor | None = None,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.codec, self.seed = codec, seed
         self.device, self.dtype = device, dtype
         self.rows = rows
-        self.batch = min(batch, len(rows))
+        self.rank, self.processes = rank, processes
+        self.whole = share_of(min(batch, len(rows)), processes) * processes
+        self.batch = self.whole // processes
         self.context = None if context is None else on_device(context, device, dtype)
         self.bits = rows if isinstance(rows, Bits) and rows.fresh else None
         self.source: RowSource = rows if self.bits is None else cast(RowSource, self.bits.grey)
@@ -62,8 +72,9 @@ class Feed:
     def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Batches (x, c) from step `start` on: the same ones as an uninterrupted run would see."""
         for first, shard, context in self._shuffled_shards(start):
-            for i in range(max(start - first, 0), max(len(shard) // self.batch, 1)):
-                part = slice(i * self.batch, (i + 1) * self.batch)
+            size = min(self.batch, len(shard))
+            for i in range(max(start - first, 0), len(shard) // size):
+                part = slice(i * size, (i + 1) * size)
                 x, c = shard[part], None if context is None else context[part]
                 yield self._with_noise(x, first + i) if self.random else _unpacked(x), c
 
@@ -78,34 +89,56 @@ class Feed:
         return on_device(z, self.device, self.dtype), c
 
     def _shuffled_shards(self, start: int) -> Iterator[tuple[int, Tensor, Tensor | None]]:
-        """(first step of the shard, its rows in random order, their contexts), from the one that holds `start`."""
+        """(first step of the shard, this process's rows of it in random order, their contexts), from the one that holds
+        `start`."""
         if self.resident is not None:
-            size = max(len(self.resident) // self.batch, 1)
+            size = max(len(self.resident) // self.whole, 1)
             for epoch in count(start // size):
-                yield epoch * size, *self._shuffle(self.resident, self.context, epoch, 0)
-        waiting: deque[tuple[int, int, int, NDArray[np.intp], Future[Tensor]]] = deque()
+                order = self._order(len(self.resident), epoch, 0).to(self.device)
+                yield (
+                    epoch * size,
+                    self.resident[order],
+                    None if self.context is None else self.context[order],
+                )
+        waiting: deque[tuple[int, NDArray[np.intp], Future[Tensor]]] = deque()
         for first, epoch, number, index in self._plan(start):
-            waiting.append((first, epoch, number, index, in_background(self._read, index)))
+            chosen = index[self._order(len(index), epoch, number).numpy()]
+            waiting.append((first, chosen, in_background(self._read, chosen)))
             if len(waiting) > 1:
-                ready, epoch, number, index, rows = waiting.popleft()
-                yield ready, *self._shuffle(_waited(rows, index), self._contexts(index), epoch, number)
+                ready, chosen, rows = waiting.popleft()
+                yield ready, _waited(rows, chosen), self._contexts(chosen)
 
     def _plan(self, start: int) -> Iterator[tuple[int, int, int, NDArray[np.intp]]]:
         """(first step, epoch, number, indices) of the shards on disk, from the one that holds step `start`."""
         row_bytes = int(np.prod(self.rows.shape[1:])) * 8
-        rows_a_shard = max(SHARD_BYTES // row_bytes, self.batch)
+        rows_a_shard = max(SHARD_BYTES // row_bytes, self.whole)
         block = getattr(self.rows, "block", None)  # rows that the file stores together, read together
         step = 0
         for epoch in count():
             for number, index in enumerate(shards(len(self.rows), rows_a_shard, self.seed, epoch, block)):
-                size = max(len(index) // self.batch, 1)
+                size = max(len(index) // self.whole, 1)
                 if step + size > start:
                     yield step, epoch, number, index
                 step += size
 
-    def _read(self, index: NDArray[np.intp]) -> Tensor:
+    def _order(self, rows: int, epoch: int, number: int) -> Tensor:
+        """The rows of a shard of so many in random order: of every batch those that this process gets."""
+        order = torch.randperm(rows, generator=self._generator(1, epoch, number))
+        if self.processes == 1:
+            return order
+        whole = min(self.whole, rows)
+        each = max(whole // self.processes, 1)  # of fewer rows than processes every one gets the first
+        first = min(self.rank * each, whole - each)
+        return order[: rows // whole * whole].view(-1, whole)[:, first : first + each].reshape(-1)
+
+    def _read(self, chosen: NDArray[np.intp]) -> Tensor:
+        """Rows in the order of `chosen`, read in that of the file."""
+        places = np.argsort(chosen)
         with self.reading:
-            return self._prepare(self.source[index])
+            rows = self._prepare(self.source[chosen[places]])
+        back = np.empty_like(places)
+        back[places] = np.arange(len(places))
+        return rows[torch.from_numpy(back).to(self.device)]
 
     def _prepare(self, rows: NDArray[Any]) -> Tensor:
         """Rows on the device: encoded now, or raw when every batch gets noise of its own."""
@@ -117,23 +150,31 @@ class Feed:
     def _contexts(self, index: NDArray[np.intp]) -> Tensor | None:
         return None if self.context is None else self.context[torch.from_numpy(index).to(self.device)]
 
-    def _shuffle(
-        self, shard: Tensor, context: Tensor | None, epoch: int, number: int
-    ) -> tuple[Tensor, Tensor | None]:
-        order = torch.randperm(len(shard), generator=self._generator(1, epoch, number)).to(self.device)
-        return shard[order], None if context is None else context[order]
-
     def _with_noise(self, x: Tensor, step: int) -> Tensor:
+        """Encoded rows, with the noise that they would get in one process."""
         raw, generator = x.cpu() if x.is_cuda else x, self._generator(2, step)
-        if self.bits is not None:
-            raw = draw_bits(raw, self.bits.binarisation, generator)
-        z, _ = self.codec.encode(raw, generator)
+        n = len(raw)
+        with holding(Share(self.rank * n, (self.rank + 1) * n, self.processes * n)):
+            if self.bits is not None:
+                raw = draw_bits(raw, self.bits.binarisation, generator)
+            z, _ = self.codec.encode(raw, generator)
         return on_device(z, self.device, self.dtype)
 
     def _generator(self, *key: int) -> torch.Generator:
         """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state[0] >> 1))
+
+
+def share_of(batch: int, processes: int) -> int:
+    """How many rows of a batch each process gets. Raises UsageError where it is none."""
+    if batch < processes:
+        raise UsageError(
+            "every process needs a row of each batch",
+            f"got batches of {batch} rows for {processes} processes",
+            "raise batch, or use fewer devices",
+        )
+    return batch // processes
 
 
 def in_background(read: Callable[[NDArray[np.intp]], Tensor], index: NDArray[np.intp]) -> Future[Tensor]:
@@ -176,5 +217,5 @@ def _unpacked(z: Tensor) -> Tensor:
 
 def draw_bits(grey: Tensor, binarisation: Binarisation, generator: torch.Generator) -> Tensor:
     """Bits (n, *shape), uint8: one with the grey value's share of the range as its probability, to 2^-24."""
-    share = (grey.float() - binarisation.low) / (binarisation.high - binarisation.low)
-    return (torch.rand(share.shape, generator=generator) < share).to(torch.uint8)
+    chance = (grey.float() - binarisation.low) / (binarisation.high - binarisation.low)
+    return (share.rand(*chance.shape, generator=generator) < chance).to(torch.uint8)

@@ -8,7 +8,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.data import rows as read_rows
 from jensen.density import Density, pose
+from jensen.engine import Engine, engine_for
 from jensen.errors import DataError, Diverged, JensenWarning, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
@@ -61,6 +62,8 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    devices: int | None = None,
+    strategy: str = "ddp",
     watch: Watch | None = None,
     **hyper: Any,
 ) -> Fitted:
@@ -72,7 +75,9 @@ def fit(
     checkpoints while it trains; `resume` continues an interrupted one, `overwrite` replaces a finished one.
     `context`: what the model is conditioned on, as `jensen.rows` takes it; a Rows has its own. A model that takes a
     context is conditional on rows with one, and unconditional on rows without.
-    `device`: auto, cpu, cuda, ... `hyper`: arguments of the model class.
+    `device`: auto, cpu, cuda, ... `devices`: processes on this machine that train together, each on a device of its own and with
+    its share of every batch, when torchrun (or `jensen fit --devices`) started the script; `strategy`: "ddp". Every
+    process returns the fitted model, the first one writes `out`. `hyper`: arguments of the model class.
 
     `target`, in place of rows: a log density, normalised or not, that takes points (n, dim) and gives (n,), nats,
     differentiable; or a name or Target of `jensen.data.targets`; or what `jensen.pose` makes of one, which also takes
@@ -96,10 +101,10 @@ def fit(
     source = _source(rows, target, dim, support, space, context, seed)
     with torch.random.fork_rng(devices=_cuda_devices()):
         torch.manual_seed(seed)
-        where = _device(device)
-        built = build(model, source, hyper, plan.batch if where.type == "cpu" else None)
-        built.to(where)
-        fitted = _Task(source, built, plan, seed, objective).perform(out, resume, overwrite, watch)
+        engine = engine_for(device, devices, strategy)
+        built = build(model, source, hyper, plan.batch if engine.device.type == "cpu" else None)
+        built.to(engine.device)
+        fitted = _Task(source, built, plan, seed, objective, engine).perform(out, resume, overwrite, watch)
     for note in fitted.record["notes"]:
         if note["doubtful"]:
             warnings.warn(note["text"], JensenWarning, stacklevel=2)
@@ -135,12 +140,18 @@ class _Task:
     """One fit, with everything it needs read and checked."""
 
     def __init__(
-        self, source: Source, model: Model, plan: Plan, seed: int, objective: str | Objective | None
+        self,
+        source: Source,
+        model: Model,
+        plan: Plan,
+        seed: int,
+        objective: str | Objective | None,
+        engine: Engine,
     ) -> None:
-        self.source, self.model, self.seed = source, model, seed
+        self.source, self.model, self.seed, self.engine = source, model, seed, engine
         self.objective = source.objective(model, objective)
         self.plan = _suited(plan, self.objective, model)
-        self.feed = source.feed(model, self.plan, seed)
+        self.feed = source.feed(model, self.plan, seed, engine.rank, engine.processes)
 
     def perform(self, out: str | Path | None, resume: bool, overwrite: bool, watch: Watch | None) -> Fitted:
         """Solve or train, then save."""
@@ -153,7 +164,9 @@ class _Task:
                 f"got {name}",
                 "fit without resume",
             )
-        with nullcontext() if out is None else _open_folder(Path(out), resume, overwrite) as folder:
+        if out is None or self.engine.rank > 0:  # the first process writes for all
+            return self._perform(None if out is None else Path(out), resume, watch)
+        with _open_folder(Path(out), resume, overwrite) as folder:
             return self._perform(folder, resume, watch)
 
     def _perform(self, folder: Path | None, resume: bool, watch: Watch | None) -> Fitted:
@@ -164,13 +177,13 @@ class _Task:
             run = error.run or Run()
             run.stopped = str(error)
             error.fitted = self._fitted(run, started)
-            if folder is not None:
+            if folder is not None and self.engine.rank == 0:
                 error.fitted.write_into(folder)
             raise
         fitted = self._fitted(run, started)
         self.source.conclude(fitted, self.objective, self.seed)
         self.model.eval()  # whatever looked at it last
-        if folder is not None:
+        if folder is not None and self.engine.rank == 0:
             fitted.write_into(folder)
             drop_checkpoint(folder)
         return fitted
@@ -197,6 +210,7 @@ class _Task:
             fingerprint="" if folder is None else self._fingerprint(),
             resume=resume,
             watch=watch,
+            engine=self.engine,
         )
 
     def _fingerprint(self) -> str:
@@ -228,6 +242,7 @@ class _Task:
             "parameters": sum(t.numel() for t in self.model.state_dict().values() if t.is_floating_point()),
             "started": started.isoformat(timespec="seconds"),
             "device": str(place(self.model)[0]),
+            **({"processes": self.engine.processes} if self.engine.processes > 1 else {}),
             "threads": torch.get_num_threads(),
             "versions": {
                 "python": platform.python_version(),
@@ -274,18 +289,6 @@ def _nothing_to_resume(folder: Path) -> DataError:
     return DataError(
         "there is no interrupted run to resume", f"{folder / CHECKPOINT} is missing", "fit without resume"
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError("that device cannot be used", f"{name!r}: {first}", "use auto or cpu") from None
-    return device
 
 
 def check_seed(seed: int) -> None:

@@ -44,13 +44,13 @@ class Turn(nn.Module):
 
 
 class Loss(Turn):
-    """The turn of a family that has one: all parameters of a model descend `loss(model, x, c)`, a mean over rows."""
+    """The turn of a family that has one: all parameters of a model descend `loss(model, x, c)`, a mean over rows unless told otherwise."""
 
-    by_rows = True
-
-    def __init__(self, model: Model, loss: Callable[[Any, Tensor, Tensor | None], Tensor]) -> None:
+    def __init__(
+        self, model: Model, loss: Callable[[Any, Tensor, Tensor | None], Tensor], by_rows: bool = True
+    ) -> None:
         super().__init__()
-        self.model, self.loss = model, loss
+        self.model, self.loss, self.by_rows = model, loss, by_rows
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
         """The loss () of rows x (n, *shape)."""

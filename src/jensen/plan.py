@@ -31,7 +31,8 @@ class Plan:
     stay in float32. `compile`: let torch compile the loss: the first step takes a minute or more, later ones less time
     on a GPU or in long element-wise chains. A setting that is left out is the objective's own where it has one; one that is
     given is kept, also where it equals the default (`given`). `optimiser`: "adam" (rates near 0.002), "sgd" (with momentum; rates near
-    0.05) or "lars" (for contrastive learning with batches of thousands; rates near 1).
+    0.05) or "lars" (for contrastive learning with batches of thousands; rates near 1). `accumulate`: pieces in which a batch goes
+    through, gradients added up, where it is larger than memory; the batch remains what it is, on any number of devices.
     """
 
     steps: int | None = None
@@ -48,6 +49,7 @@ class Plan:
     precision: str = "float32"
     compile: bool = False
     optimiser: str = "adam"
+    accumulate: int = 1
     given: ClassVar[frozenset[str]] = frozenset()
     """The settings that were given, of an instance."""
 
@@ -67,6 +69,7 @@ class Plan:
         _need("clip > 0", self.clip, self.clip > 0)
         _need("average from 0 to below 1", self.average, 0 <= self.average < 1)
         _need("patience >= 0", self.patience, self.patience >= 0)
+        _need("accumulate >= 1", self.accumulate, self.accumulate >= 1)
         _need("checks >= 1", self.checks, self.checks >= 1)
         _need("decay >= 0", self.decay, self.decay >= 0)
         _need("save_every > 0", self.save_every, self.save_every > 0)
@@ -121,7 +124,7 @@ Plan.__init__ = _noting(Plan.__init__)  # type: ignore[method-assign]
 
 def _numbers(plan: Plan) -> None:
     """Raise UsageError for a setting that is no number, or no whole one where it counts something."""
-    for name in ("steps", "batch", "patience", "checks"):
+    for name in ("steps", "batch", "patience", "checks", "accumulate"):
         given = getattr(plan, name)
         if isinstance(given, float) and not given.is_integer():
             raise UsageError(
@@ -129,7 +132,7 @@ def _numbers(plan: Plan) -> None:
             )
     for name in (
         *("steps", "seconds", "batch", "rate", "warmup", "clip"),
-        *("average", "patience", "checks", "decay", "save_every"),
+        *("average", "patience", "checks", "decay", "save_every", "accumulate"),
     ):
         given = getattr(plan, name)
         if not (isinstance(given, Real) or (given is None and name in ("steps", "seconds"))):

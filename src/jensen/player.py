@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from jensen.engine import Alone, Engine
 from jensen.errors import UsageError
+from jensen.functional.share import holding
 from jensen.objective import Turn
 from jensen.optimiser import Adam, Momentum
 from jensen.plan import Plan
@@ -22,7 +23,7 @@ class Player:
     looks.
     """
 
-    def __init__(self, turn: Turn, plan: Plan) -> None:
+    def __init__(self, turn: Turn, plan: Plan, engine: Engine | None = None) -> None:
         self.turn = turn
         self.parameters = list(turn.moves)
         if not self.parameters:
@@ -30,9 +31,10 @@ class Player:
                 f"the turn {turn.name!r} has nothing to move", "its moves are empty", "unfreeze parameters"
             )
         device = self.parameters[0].device
+        self.engine = engine or Alone(device)
         self.device = device.type
         self.bf16 = plan.precision == "bf16" or (plan.precision == "auto" and _fast_bf16(device))
-        self.forward: Callable[..., Tensor] = torch.compile(turn) if plan.compile else turn
+        self.forward = self.engine.wrap(turn, self.parameters, torch.compile(turn) if plan.compile else turn)
         self.clip = plan.clip
         self.optimiser: Adam | Momentum = (
             Adam(self.parameters, plan.decay, turn.betas)
@@ -47,7 +49,13 @@ class Player:
         self.skipped = torch.zeros((), device=device)
         self.length = torch.zeros((), device=device)
         self.checked = False
-        self.pieces = 1
+        self.pieces = plan.accumulate
+        if self.pieces > 1 and not turn.by_rows:
+            raise UsageError(
+                f"the loss of the turn {turn.name!r} is no mean over rows: a batch cannot go through in pieces",
+                f"got accumulate={self.pieces}",
+                "leave accumulate out, and lower batch where memory is short",
+            )
 
     def play(self, x: Tensor, c: Tensor | None, rate: float) -> None:
         """One move on a batch: in pieces whose gradients add up to the batch's, once it was too large for the memory."""
@@ -56,7 +64,8 @@ class Player:
                 loss = self._gradients(x, c)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _out_of_memory(error) or not self.turn.by_rows or self.pieces >= len(x):
+                alone = self.engine.processes == 1  # the others would wait for one that begins anew
+                if not (_out_of_memory(error) and self.turn.by_rows and alone) or self.pieces >= len(x):
                     raise
             for (
                 parameter
@@ -68,29 +77,37 @@ class Player:
         if not self.checked:
             self._check_moves()
         self._clip_and_step(rate)
-        self.loss += loss.detach()
-        torch.fmin(self.low, loss.detach().to(self.low.dtype), out=self.low)
+        loss = self.engine.mean(loss)
+        self.loss += loss
+        torch.fmin(self.low, loss.to(self.low.dtype), out=self.low)
 
     def _gradients(self, x: Tensor, c: Tensor | None) -> Tensor:
         """The loss of a batch, its gradients added to those of the parameters: the mean over rows, piece by piece."""
-        if self.pieces == 1:
+        pieces = min(self.pieces, len(x))
+        share = self.engine.share(len(x), pieces)
+        if share is None:
             loss = self._loss(x, c)
             loss.backward()
             return loss.detach()
+        begun = share.generator.get_state() if pieces > 1 and share.generator is not None else None
         total = torch.zeros((), device=x.device)
-        parts = [None] * self.pieces if c is None else c.tensor_split(self.pieces)
-        for part, given in zip(x.tensor_split(self.pieces), parts, strict=True):
-            if len(part):
+        parts = [None] * pieces if c is None else c.tensor_split(pieces)
+        for i, (part, given) in enumerate(zip(x.tensor_split(pieces), parts, strict=True)):
+            if begun is not None and share.generator is not None:
+                share.generator.set_state(
+                    begun
+                )  # every piece draws what the whole batch draws, and takes its rows
+            with holding(share.part(i, pieces)), self.engine.passing(self.forward, i == pieces - 1):
                 loss = self._loss(part, given) * (len(part) / len(x))
                 loss.backward()
-                total = total + loss.detach()
+            total = total + loss.detach()
         return total
 
     def _loss(self, x: Tensor, c: Tensor | None) -> Tensor:
         if not self.bf16:
-            return self.forward(x, c)
+            return cast(Tensor, self.forward(x, c))
         with torch.autocast(self.device, torch.bfloat16):
-            return self.forward(x, c)
+            return cast(Tensor, self.forward(x, c))
 
     @torch.no_grad()
     def _clip_and_step(self, rate: float) -> None:

@@ -17,7 +17,7 @@ from jensen.context import ContextCodec, context_facts
 from jensen.data import Rows, hash_rows
 from jensen.density import Density
 from jensen.errors import DataError, JensenError, UsageError
-from jensen.feed import Feed
+from jensen.feed import Feed, share_of
 from jensen.fitted import Fitted
 from jensen.foresight import refuse_too_large
 from jensen.latent import LatentModel
@@ -56,8 +56,8 @@ class Source(Protocol):
         """The objective; None where the model solves itself."""
         ...
 
-    def feed(self, model: Model, plan: Plan, seed: int) -> Feed | Draws:
-        """The batches of the training."""
+    def feed(self, model: Model, plan: Plan, seed: int, rank: int = 0, processes: int = 1) -> Feed | Draws:
+        """The batches of the training: of several processes the share of one."""
         ...
 
     def validation(self, model: Model, objective: Objective, seed: int) -> Callable[[], Quantity] | None:
@@ -96,10 +96,12 @@ class RowsSource:
             return None
         return objective_for(model, wanted)
 
-    def feed(self, model: Model, plan: Plan, seed: int) -> Feed:
+    def feed(self, model: Model, plan: Plan, seed: int, rank: int = 0, processes: int = 1) -> Feed:
         data = self.data
         c = None if self.given is None or data.context is None else self.given.encode(data.context.train)
-        return Feed(cast(RowSource, data.train), self.codec, plan.batch, seed, *place(model), context=c)
+        where = place(model)
+        rows = cast(RowSource, data.train)
+        return Feed(rows, self.codec, plan.batch, seed, *where, context=c, rank=rank, processes=processes)
 
     def validation(self, model: Model, objective: Objective, seed: int) -> Callable[[], Quantity] | None:
         if getattr(objective, "monitor", None) is not None:
@@ -199,8 +201,8 @@ class DensitySource:
         facing: Objective = found.towards(self.density)
         return facing
 
-    def feed(self, model: Model, plan: Plan, seed: int) -> Draws:
-        return Draws(model, plan.batch, seed)
+    def feed(self, model: Model, plan: Plan, seed: int, rank: int = 0, processes: int = 1) -> Draws:
+        return Draws(model, share_of(plan.batch, processes), seed)
 
     def validation(self, model: Model, objective: Objective, seed: int) -> Callable[[], Quantity] | None:
         empty = torch.empty(0)

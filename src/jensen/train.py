@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from jensen.average import Average
 from jensen.checkpoint import damaged, load_checkpoint, save_checkpoint
+from jensen.engine import Alone, Engine
 from jensen.errors import DataError, Diverged, UsageError
 from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
@@ -93,6 +94,7 @@ def train(
     fingerprint: str = "",
     resume: bool = False,
     watch: Watch | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """Train `model` in place and leave the best validated average of its weights in it.
 
@@ -102,11 +104,15 @@ def train(
     A loss or a gradient that is not finite, or a loss far above the first, takes the training back to the state of the
     last check, and the rate is halved; the history says so under "event". After three times Diverged is raised, with the
     last good weights in the model, and Interrupted on Ctrl-C or SIGTERM.
+
+    With an `engine` of several processes the feed gives this one its share of every batch, and all make the same steps; only
+    the first writes into the folder. Raises ProcessLost in the others when one ends before its time.
     """
-    training = _Training(model, objective, plan, validate, folder, fingerprint)
-    if resume:
-        training.resume()
-    with asked_to_end() as pressed:
+    engine = engine or Alone(next(model.parameters()).device)
+    with engine.playing(), asked_to_end() as pressed:
+        training = _Training(model, objective, plan, validate, folder, fingerprint, engine)
+        if resume:
+            training.resume()
         training.play(feed, watch, pressed)
     return training.run
 
@@ -122,7 +128,9 @@ class _Training:
         validate: Callable[[], Quantity] | None,
         folder: Path | None,
         fingerprint: str,
+        engine: Engine,
     ) -> None:
+        self.engine = engine
         self.model, self.plan, self.validate, self.folder, self.fingerprint = (
             model,
             plan,
@@ -131,7 +139,7 @@ class _Training:
             fingerprint,
         )
         self.turns = nn.ModuleList(objective.turns(model))
-        self.players = [Player(turn, plan) for turn in self.turns]  # type: ignore[arg-type]
+        self.players = [Player(turn, plan, engine) for turn in self.turns]  # type: ignore[arg-type]
         trained = {id(p): p.numel() for part in (model, self.turns) for p in part.parameters()}
         self.parameters = sum(trained.values())
         self.average = Average(model, plan.average)
@@ -140,7 +148,7 @@ class _Training:
         self.waited = 0
         self.next_check = 1.0 / plan.checks
         self.looked = 0
-        self.run = Run()
+        self.run = Run(pieces=plan.accumulate)
         self.good, self.good_updates, self.good_step = self._everything(), 0, 0
 
     def play(self, feed: Batches, watch: Watch | None, pressed: Pressed) -> None:
@@ -164,13 +172,16 @@ class _Training:
                     for _ in range(player.turn.repeats):
                         player.play(x, c, rate)
             run.steps += 1
-            now = time.perf_counter()
-            progress = plan.progress(run.steps, before + now - begun)
-            over = plan.spent(run.steps, before + now - begun)
+            mine = self.engine.asked() or (pressed.number if pressed.is_set() else 0)
+            spent, asked = self.engine.agree(time.perf_counter() - begun, mine)
+            now = begun + spent
+            progress = plan.progress(run.steps, before + spent)
+            over = plan.spent(run.steps, before + spent)
             self.average.update(run.steps, at_once=over)
             if run.steps % LOOK == 0 or over:
-                steps, run.seconds = run.steps - self.looked, before + now - begun
-                run.rows_per_second = feed.batch * steps / max(now - looked, 1e-9)
+                steps, run.seconds = run.steps - self.looked, before + spent
+                rows = feed.batch * self.engine.processes * steps
+                run.rows_per_second = rows / max(now - looked, 1e-9)
                 moment = self._look(steps, progress, rate, over)
                 if moment is not None and (over or moment.progress >= self.next_check):
                     self._check(moment)
@@ -178,13 +189,13 @@ class _Training:
                     watch(moment)
                 if over or (plan.patience and self.waited >= plan.patience):
                     break
-                looked, self.looked = time.perf_counter(), run.steps
+                looked, self.looked = begun + self.engine.agree(time.perf_counter() - begun)[0], run.steps
                 if self.folder is not None and now - saved > plan.save_every:
                     self.save()
                     saved = now
-            if pressed.is_set():
-                run.seconds = before + now - begun
-                self._interrupt(pressed.number)
+            if asked:
+                run.seconds = before + spent
+                self._interrupt(int(asked))
         run.stopped = "the budget is spent" if over else f"no better validation for {self.waited} checks"
         run.seconds = before + time.perf_counter() - begun
         self._keep_best()
@@ -225,7 +236,7 @@ class _Training:
         if self.validate is None:
             return
         with self.average.in_place():
-            moment.valid = self.validate()
+            moment.valid = self._agreed(self.validate())
             if self._is_best(moment.valid):
                 self.best_value, self.waited = max(moment.valid.value, self.best_value), 0
                 self.run.best_step = moment.step
@@ -234,6 +245,13 @@ class _Training:
                 self.waited += 1
         low, high = moment.valid.interval or (None, None)
         self.run.history[-1] |= {"valid": moment.valid.value, "valid_low": low, "valid_high": high}
+
+    def _agreed(self, valid: Quantity) -> Quantity:
+        """One validation for all processes, whose devices may round differently."""
+        if self.engine.processes == 1:
+            return valid
+        value, *ends = self.engine.agree(valid.value, *(valid.interval or ()))
+        return replace(valid, value=value, interval=(ends[0], ends[1]) if ends else None)
 
     def _is_best(self, valid: Quantity) -> bool:
         """Whether these weights are the ones to keep so far."""
@@ -301,6 +319,7 @@ class _Training:
         at this step would change the weights that the resumed run ends with."""
         if self.folder is not None:
             self.save()
+        self.engine.agree(0.0)  # nobody leaves before it is saved
         interrupted = Interrupted(self._how_to_resume())
         interrupted.signal = number
         raise interrupted
@@ -312,13 +331,17 @@ class _Training:
         return f"interrupted after step {self.run.steps}; {where}"
 
     def save(self) -> None:
-        """Everything that a resumed run needs, in one atomic file."""
+        """Everything that a resumed run needs, in one atomic file, by the first process."""
         assert self.folder is not None
+        if self.engine.rank != 0:
+            return
         tensors = self._live() | {f"good.{name}": tensor for name, tensor in self.good.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
+        if self.engine.stream is not None:  # what is common to all shares goes on, on any number of devices
+            tensors[f"random.{self.engine.device.type}"] = self.engine.stream.generator.get_state()
         facts: dict[str, Any] = {
             "run": vars(self.run),
             "best_value": self.best_value if self.best is not None else None,
@@ -334,7 +357,7 @@ class _Training:
     def resume(self) -> None:
         """Continue from the checkpoint of the folder. Raises DataError when it belongs to another run."""
         assert self.folder is not None
-        tensors, facts = load_checkpoint(self.folder)
+        tensors, facts = self.engine.spread(load_checkpoint(self.folder) if self.engine.rank == 0 else None)
         if facts.get("fingerprint") != self.fingerprint:
             raise DataError(
                 "the interrupted run had other rows, another model or other settings",

@@ -36,7 +36,7 @@ LAYERS: list[list[set[str]]] = [
     [{"models"}, {"objectives"}],
     [{"scoring", "weighing", "store", "allowance"}],
     [
-        {"train", "engine", "average", "checkpoint", "feed", "interrupt", "plan", "player", "optimiser"},
+        {"train", "engine", "together", "average", "checkpoint", "feed", "interrupt", "plan", "player", "optimiser"},
         {"metrics"},
         {"checks"},
     ],

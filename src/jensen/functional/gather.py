@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from jensen.functional.share import share_now
+
 
 def gathered(x: Tensor) -> Tensor:
     """Rows x (n_r, d) of every process r, in the order of the ranks; x itself where there is no process group.
@@ -21,6 +23,46 @@ def gathered(x: Tensor) -> Tensor:
         return x
     rows: Tensor = _Gather.apply(x)
     return rows
+
+
+def of_whole_batch(x: Tensor) -> Tensor:
+    """`gathered` rows where processes train together on shares of a batch, else x itself."""
+    return gathered(x) if processes() > 1 else x
+
+
+def mean_of_batch(x: Tensor) -> Tensor:
+    """The mean of x, itself a mean over rows, over all processes that hold shares of a batch, of one size; else x itself.
+
+    Every process makes a loss of its own of it, and the parameters' gradients are averaged: what reaches x is the mean of what
+    all of them want.
+    """
+    if processes() == 1:
+        return x
+    mean: Tensor = _Mean.apply(x)
+    return mean
+
+
+def processes() -> int:
+    """How many processes hold the batch that is being worked on."""
+    share = share_now()
+    return 1 if share is None else share.processes
+
+
+class _Mean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _mean(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _mean(grad)
+
+
+def _mean(x: Tensor) -> Tensor:
+    total = x.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
 
 
 class _Gather(torch.autograd.Function):

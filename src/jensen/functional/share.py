@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,18 +18,23 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Share:
-    """Rows `start` to `stop` of a batch of `total`. `generator`: the stream common to all shares; None: torch's own."""
+    """Rows `start` to `stop` of a batch of `total`.
+
+    `generator`: the stream common to all shares; None: torch's own. `processes`: how many hold the batch together; the other
+    rows can be asked for where they are several (`gather`).
+    """
 
     start: int
     stop: int
     total: int
     generator: torch.Generator | None = None
+    processes: int = 1
 
     def part(self, number: int, of: int) -> Share:
         """One of `of` pieces of this share, of sizes that differ by one row at most, as tensor_split cuts them."""
         size, longer = divmod(self.stop - self.start, of)
         first = self.start + number * size + min(number, longer)
-        return Share(first, first + size + (number < longer), self.total, self.generator)
+        return replace(self, start=first, stop=first + size + (number < longer))
 
 
 _held: ContextVar[Share | None] = ContextVar("share", default=None)
@@ -48,6 +53,12 @@ def holding(share: Share) -> Iterator[None]:
         yield
     finally:
         _held.reset(token)
+
+
+def own_rows(batch: Tensor) -> Tensor:
+    """The rows (n, ...) of this share, out of those of the whole batch (total, ...)."""
+    share = _held.get()
+    return batch if share is None else batch[share.start : share.stop]
 
 
 def rand(

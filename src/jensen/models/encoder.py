@@ -65,7 +65,7 @@ class Encoder(Model):
         if isinstance(self.sites, ColumnInput):
             features = self.net(self.sites(x).flatten(1))
             return features
-        u = self.sites(x)
+        u = self.sites(x).to(next(self.net.parameters()).dtype)
         # (n, channels, height, width, size) -> channels x size planes
         features = self.net(u.squeeze(-1) if u.size(-1) == 1 else u.permute(0, 1, 4, 2, 3).flatten(1, 2))
         return features

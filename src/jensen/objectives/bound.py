@@ -15,6 +15,8 @@ from jensen.objective import Turn
 class NegativeBound(Turn):
     """-mean of the bound with k draws over the batch, nats a row."""
 
+    by_rows = True
+
     def __init__(self, model: Model, k: int) -> None:
         super().__init__()
         self.model, self.k = model, k

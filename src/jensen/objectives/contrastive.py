@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from jensen.errors import UsageError
 from jensen.functional.contrastive import chance_level, nt_xent, view_losses
-from jensen.functional.gather import gathered
+from jensen.functional.gather import of_whole_batch
 from jensen.functional.intervals import mean_interval
 from jensen.functional.representation import alignment, effective_rank, partner_found, uniformity
 from jensen.model import Can, Model, one_vector_a_row
@@ -26,7 +26,7 @@ from jensen.views import View, Views
 class ContrastiveLoss(Turn):
     """NT-Xent of two views of a batch, behind a projection head of its own, nats a view.
 
-    In a process group the views of all processes are gathered with their gradient. With `chunk` the rows go through the
+    Processes that train together gather the views of all of them, with their gradient. With `chunk` the rows go through the
     encoder in chunks, twice: once without keeping anything, and once more when the gradient of each chunk's z is known
     (GradCache; Gao, Zhang, Han, Callan 2021). The gradient is that of the whole batch, in the memory of a chunk; batch
     normalisation in the encoder sees chunks.
@@ -36,9 +36,9 @@ class ContrastiveLoss(Turn):
         super().__init__()
         self.model, self.options = model, options
         self.views = Views(model.space, options.views)
-        self.head = projection_head(_features(model), options.width, options.depth).to(
-            next(model.parameters()).device
-        )
+        state = next(model.parameters())
+        head = projection_head(_features(model), options.width, options.depth)
+        self.head = head.to(state.device, state.dtype)
         self.looked = False
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
@@ -52,7 +52,7 @@ class ContrastiveLoss(Turn):
             _refuse_equal(first, second, self.views)
             self.looked = True
         a, b = self.head(self._encoded(torch.cat([first, second]))).chunk(2)
-        return nt_xent(gathered(a), gathered(b), self.options.temperature)
+        return nt_xent(of_whole_batch(a), of_whole_batch(b), self.options.temperature)
 
     def _encoded(self, rows: Tensor) -> Tensor:
         """h (n, features)."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional.gather import mean_of_batch
 from jensen.latent import LatentModel
 from jensen.model import Can, Model
 from jensen.objective import Loss, Turn
@@ -36,11 +37,11 @@ class ELBO:
 
     def turns(self, model: Model) -> list[Turn]:
         """The single move of a step."""
-        return [Loss(model, self._loss)]
+        return [Loss(model, self._loss, by_rows=self.free_bits == 0)]
 
     def _loss(self, model: LatentModel, x: Tensor, c: Tensor | None) -> Tensor:
         likelihood, kl = model.elbo_terms(x, c)
         mean = kl.mean(0)
         if self.free_bits > 0:
-            mean = mean.clamp(min=self.free_bits)
+            mean = mean_of_batch(mean).clamp(min=self.free_bits)
         return self.beta * mean.sum() - likelihood.mean()

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional.gather import of_whole_batch, processes
 from jensen.functional.importance import effective_share
 from jensen.functional.intervals import mean_interval
+from jensen.functional.share import own_rows
 from jensen.model import Can, Model
 from jensen.objective import Turn
 from jensen.quantity import Kind, Quantity
@@ -123,22 +125,25 @@ class _Descent(Turn):
         """The loss () of len(x) fresh samples: the divergence less what Z adds, nats for alpha 0 and 1."""
         z, log_q = self.model.sample_with_log_prob(len(x))
         if not self.path:
-            log_w = self._tempered(z) - log_q.double()
-            return -log_w[log_w > -math.inf].mean()
+            every = of_whole_batch(self._tempered(z) - log_q.double())
+            return -every[every > -math.inf].mean()
         at = z.detach().requires_grad_()
         log_w = self._tempered(at) - self.model.log_prob(at).double()
         felt = log_w > -math.inf  # where there is no density there is no slope either
         (slope,) = torch.autograd.grad(log_w[felt].sum(), at)
         log_w = log_w.detach()
-        weight = (self.alpha * log_w[felt]).softmax(0)
+        every = of_whole_batch(log_w)  # of all processes, whose gradients are averaged
+        some = every > -math.inf
+        weight = torch.zeros_like(every).masked_scatter(some, (self.alpha * every[some]).softmax(0))
+        weight = processes() * own_rows(weight)[felt]
         along = -(weight[:, None] * slope[felt].flatten(1) * z[felt].flatten(1)).sum()
-        return self._value(log_w[felt], weight) + (along - along.detach())
+        return self._value(every[some]) + (along - along.detach())
 
-    def _value(self, log_w: Tensor, weight: Tensor) -> Tensor:
+    def _value(self, log_w: Tensor) -> Tensor:
         if self.alpha == 0:
             return -log_w.mean()
         if self.alpha == 1:
-            return (weight * log_w).sum()
+            return (log_w.softmax(0) * log_w).sum()
         mean = (self.alpha * log_w).logsumexp(0) - math.log(len(log_w))
         return mean / (self.alpha * (self.alpha - 1))
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.functional.affine import LIMIT, bounded
+from jensen.functional.gather import of_whole_batch
 from jensen.transforms import Transform
 
 
@@ -57,6 +58,7 @@ class ActNorm(Transform):
 @torch.no_grad()
 def _moments(batch: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and log deviation (d,) of the rows of (d, n), the latter of a factor below 500; 0 for a constant feature."""
+    batch = of_whole_batch(batch.T.contiguous()).T  # of all processes
     deviation = batch.std(1, correction=0)
     log_deviation = torch.where(deviation > 1e-6, deviation, 1).log()
     return batch.mean(1), log_deviation.clamp(-0.9 * LIMIT, 0.9 * LIMIT)

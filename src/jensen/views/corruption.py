@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jensen.errors import UsageError
 from jensen.functional import share
-from jensen.functional.gather import gathered
+from jensen.functional.gather import of_whole_batch
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Corruption:
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Rows of the same shape and type."""
-        batch = gathered(x)
+        batch = of_whole_batch(x)
         other = share.randint(0, len(batch), *x.shape, generator=generator, device=x.device)
         changed = share.rand(*x.shape, generator=generator, device=x.device) < self.rate
         return torch.where(changed, batch.gather(0, other), x)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.functional import affine
+from jensen.functional.gather import of_whole_batch
 from jensen.transforms.image import ImageMap
 
 
@@ -42,7 +43,7 @@ class ImageActNorm(ImageMap):
     def _start(self, x: Tensor) -> None:
         # reading a buffer waits for the device: once it is known to be set, nobody looks again
         if not bool(self.ready):
-            deviation, mean = torch.std_mean(x, (0, 2, 3), correction=0)
+            deviation, mean = torch.std_mean(of_whole_batch(x), (0, 2, 3), correction=0)
             usable = torch.where(deviation > 1e-4, deviation, torch.ones_like(deviation))
             self.log_scale.copy_(-usable.log())
             self.shift.copy_(-mean / usable)
