@@ -15,6 +15,11 @@ from jensen.store import load_tensors, save_tensors
 FILE = "checkpoint.safetensors"
 
 
+def checkpoint_in(folder: Path) -> bool:
+    """Whether a folder holds the checkpoint of an interrupted run."""
+    return (folder / FILE).exists()
+
+
 def save_checkpoint(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write the tensors and the JSON facts of a moment in training, atomically."""
     save_tensors(folder / FILE, tensors, {"facts": json.dumps(facts)})

@@ -63,6 +63,10 @@ class Engine(Protocol):
         """Tensors by name and plain facts, from the first process to all."""
         ...
 
+    def close(self) -> None:
+        """Leave the others: nothing is exchanged any more."""
+        ...
+
 
 class Stream:
     """The random numbers that are common to all shares: torch's own stream from the moment a batch is first cut.
@@ -117,6 +121,9 @@ class Alone:
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         assert state is not None
         return state
+
+    def close(self) -> None:
+        pass
 
 
 def engine_for(device: str, devices: int | None, strategy: str = "ddp") -> Engine:

@@ -68,7 +68,9 @@ class Diverged(JensenError, ArithmeticError):
 
 
 class ProcessLost(JensenError, RuntimeError):
-    """Another process of a training on several devices ended before its time; the last checkpoint is whole."""
+    """Another process of a training on several devices ended before its time; the last checkpoint, if any, is in `folder`."""
+
+    folder: Any = None
 
 
 class JensenWarning(UserWarning):

@@ -120,9 +120,13 @@ class Together:
                 raise
             raise ProcessLost(
                 "another process of the training ended",
-                f"this is process {self.rank + 1} of {self.processes}: {str(error).splitlines()[0][:200]}",
+                f"got no answer in process {self.rank + 1} of {self.processes}",
                 "resume from the last checkpoint",
             ) from error
+
+    def close(self) -> None:
+        if dist.is_initialized():  # at the end of the interpreter its threads would be torn down in any order
+            dist.destroy_process_group()
 
     def spread(
         self, state: tuple[dict[str, Tensor], dict[str, Any]] | None

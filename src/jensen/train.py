@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from jensen.average import Average
-from jensen.checkpoint import damaged, load_checkpoint, save_checkpoint
+from jensen.checkpoint import checkpoint_in, damaged, load_checkpoint, save_checkpoint
 from jensen.engine import Alone, Engine
-from jensen.errors import DataError, Diverged, UsageError
+from jensen.errors import DataError, Diverged, ProcessLost, UsageError
 from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
 from jensen.objective import Objective
@@ -109,12 +109,24 @@ def train(
     the first writes into the folder. Raises ProcessLost in the others when one ends before its time.
     """
     engine = engine or Alone(next(model.parameters()).device)
-    with engine.playing(), asked_to_end() as pressed:
-        training = _Training(model, objective, plan, validate, folder, fingerprint, engine)
-        if resume:
-            training.resume()
-        training.play(feed, watch, pressed)
+    try:
+        with engine.playing(), asked_to_end() as pressed:
+            training = _Training(model, objective, plan, validate, folder, fingerprint, engine)
+            if resume:
+                training.resume()
+            training.play(feed, watch, pressed)
+    except ProcessLost as error:
+        raise _with_folder(error, folder) from error
     return training.run
+
+
+def _with_folder(error: ProcessLost, folder: Path | None) -> ProcessLost:
+    """The error, with where to go on from."""
+    if folder is None or not checkpoint_in(folder):
+        return ProcessLost(error.wrong, error.given, "nothing was saved yet: start anew")
+    found = ProcessLost(error.wrong, f"{error.given}; the checkpoint is in {folder}", "resume from it")
+    found.folder = folder
+    return found
 
 
 class _Training:

@@ -41,9 +41,21 @@ def _grey() -> np.ndarray[Any, Any]:
 
 
 def _case(
-    model: str, objective: Any, rows: Callable[[], Any], space: Space | None, hyper: dict[str, Any], **plan: Any
+    model: str,
+    objective: Any,
+    rows: Callable[[], Any],
+    space: Space | None,
+    hyper: dict[str, Any],
+    **plan: Any,
 ) -> dict[str, Any]:
-    return {"model": model, "objective": objective, "rows": rows, "space": space, "hyper": hyper, "plan": plan}
+    return {
+        "model": model,
+        "objective": objective,
+        "rows": rows,
+        "space": space,
+        "hyper": hyper,
+        "plan": plan,
+    }
 
 
 MADE, VAE, DENSE = {"hidden": (12,)}, {"latents": 2, "hidden": (12,)}, {"width": 16, "depth": 1}
@@ -76,10 +88,18 @@ CASES: dict[str, dict[str, Any]] = {
     "contrastive, images": _case("encoder", "contrastive", _grey, GREY, {"width": 4}),
     "reverse-kl, path": _case("realnvp", "reverse-kl", None, None, {"transforms": 2, "hidden": (8,)}),  # type: ignore[arg-type]
     "reverse-kl, total": _case(
-        "realnvp", "reverse-kl:gradient=total", None, None, {"transforms": 2, "hidden": (8,)}  # type: ignore[arg-type]
+        "realnvp",
+        "reverse-kl:gradient=total",
+        None,
+        None,
+        {"transforms": 2, "hidden": (8,)},  # type: ignore[arg-type]
     ),
     "reverse-kl, alpha": _case(
-        "realnvp", "reverse-kl:alpha=1", None, None, {"transforms": 2, "hidden": (8,)}  # type: ignore[arg-type]
+        "realnvp",
+        "reverse-kl:alpha=1",
+        None,
+        None,
+        {"transforms": 2, "hidden": (8,)},  # type: ignore[arg-type]
     ),
 }
 """One training a row: what is drawn or counted across the rows of a batch is in one of them."""

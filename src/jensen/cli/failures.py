@@ -11,15 +11,19 @@ from contextlib import contextmanager
 import click
 
 from jensen.cli.wording import as_options, folded
-from jensen.errors import JensenError
+from jensen.errors import JensenError, ProcessLost
 
 ARGUMENTS = "jensen.arguments"
 """Where the context keeps the words of the command."""
 
+LOST = 3
+"""The exit code of a process that lost another one of the same training."""
+
 
 @contextmanager
 def failures(ctx: click.Context) -> Iterator[None]:
-    """Say what went wrong: exit 2 for an error the user can act on, 130 for Ctrl-C, 143 for SIGTERM; the rest passes.
+    """Say what went wrong: exit 2 for an error the user can act on, 3 where another process of the training was lost, 130 for
+    Ctrl-C, 143 for SIGTERM; the rest passes.
 
     Three lines on stderr; with --json instead {"error": {"wrong", "given", "do"}} on stdout.
     """
@@ -27,6 +31,12 @@ def failures(ctx: click.Context) -> Iterator[None]:
     as_json = "--json" in words
     try:
         yield
+    except ProcessLost as error:
+        wrong, given, do = error.wrong, error.given, error.do
+        _say(
+            wrong, given, resume_command(words) if error.folder else do, as_json, ("error", "given", "resume")
+        )
+        raise click.exceptions.Exit(LOST) from None
     except JensenError as error:
         _say(error.wrong, error.given, error.do, as_json)
         raise click.exceptions.Exit(2) from None

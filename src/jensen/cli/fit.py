@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jensen.cli import options
+from jensen.cli.launch import rank_of, start_together
 from jensen.cli.output import (
     base_name,
     describe,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "jensen fit digits --model made --steps 500 --set 'hidden=[256, 256]' --set rate=0.001",
     "jensen fit digits --model made --context label --out runs/digit-by-label",
+    "jensen fit digits --model pixelcnn --devices 2 --set batch=256",
     "jensen fit --target posterior.py:log_density --dim 10 --model spline-flow",
 )
 
@@ -65,6 +68,8 @@ EXAMPLES = (
 @click.option("--resume", is_flag=True, help="Continue an interrupted run; the other options as before.")
 @options.overwrite
 @options.device
+@options.devices
+@options.strategy
 @click.option(
     "--set",
     "settings",
@@ -101,6 +106,8 @@ def fit(
     resume: bool,
     overwrite: bool,
     device: str,
+    devices: int | None,
+    strategy: str,
     settings: tuple[str, ...],
     objective: str | None,
     binarise: str | None,
@@ -119,6 +126,8 @@ def fit(
     of log Z is printed, with bounds and with what a search found that the model misses. Ctrl-C or SIGTERM
     finishes the step, writes a checkpoint and says how to resume; a second process on the same folder is refused.
     """
+    start_together(devices)
+    rank = rank_of(devices)
     from jensen.cli.start import settle_threads, start_torch
 
     start_torch(threads)
@@ -134,17 +143,22 @@ def fit(
         given = "got neither" if rows is None else f"got {rows} and --target {target}"
         raise UsageError("fit takes ROWS or a --target density", given, "name one of them")
     folder = Path(out or f"runs/{model}-{base_name(rows or name_of(str(target)))}")
-    refuse_taken_folder(folder, overwrite or resume)
+    if rank == 0:
+        refuse_taken_folder(folder, overwrite or resume)
     of_rows = {"binarise": binarise, "gaps": gaps, "kinds": kinds, "drop": drop, "context": context}
     of_target = {"dim": dim, "support": support, "location": location, "scale": scale}
     what = _read(rows, target, of_rows, of_target, seed)
     data: Rows | None = what.get("rows")
     usual = {} if data is not None else {"batch": FOR_A_DENSITY.batch, "patience": FOR_A_DENSITY.patience}
     plan = options.make_plan(steps, seconds, {**usual, **loop})
-    settle_threads(threads, what["target"].codec.space if data is None else data.space)
-    if data is not None:
+    settle_threads(threads, what["target"].codec.space if data is None else data.space, devices or 1)
+    if data is not None and rank == 0:
         describe(data, as_json, quiet)
-    with nothing_halved(folder), open_progress(quiet) as progress, warnings.catch_warnings():
+    with (
+        nothing_halved(folder) if rank == 0 else nullcontext(),
+        open_progress(quiet or rank > 0) as progress,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", JensenWarning)  # the notes say the same
         progress.stage(model, "fit")
         fitted = jensen.fit(
@@ -156,10 +170,14 @@ def fit(
             resume=resume,
             overwrite=overwrite,
             device=device,
+            devices=devices,
+            strategy=strategy,
             watch=lambda moment: progress.stage(model, "fit", moment),
             **what,
             **hyper,
         )
+        if rank > 0:  # the first process says it all
+            return
         scores = None if data is None else _held_out(fitted, data, seed, progress)
     if as_json:
         emit(_document(fitted, data, scores, folder))

@@ -13,16 +13,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
+import click
+
+from jensen.cli.failures import ARGUMENTS, LOST
+
 PATIENCE = 20.0
 """Seconds that processes get to end by themselves once one of them has."""
-
-LOST = 3
-"""The exit code of a process that lost another one."""
 
 
 def started_already() -> bool:
     """Whether this process is one of several that torchrun, or `launch`, started."""
     return "LOCAL_RANK" in os.environ
+
+
+def rank_of(devices: int | None) -> int:
+    """The number of this process among those that train together; 0 where it is alone."""
+    return int(os.environ.get("RANK", "0")) if devices is not None else 0
+
+
+def start_together(devices: int | None) -> None:
+    """Run the present command as so many processes and exit with their code, unless it is one of them already."""
+    if devices is None or devices == 1 or started_already():
+        return
+    words = click.get_current_context().meta.get(ARGUMENTS, ())
+    raise click.exceptions.Exit(launch([sys.executable, "-m", "jensen", *words], devices))
 
 
 def launch(command: Sequence[str], count: int) -> int:
@@ -57,8 +71,9 @@ def launch(command: Sequence[str], count: int) -> int:
 
 
 def _environment(rank: int, count: int, port: int) -> dict[str, str]:
-    """What torchrun would set, and whose child this is."""
+    """What torchrun would set, whose child this is, and torch's word that it stays silent about its own settings."""
     return {
+        "TORCH_CPP_LOG_LEVEL": os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "GROUP_RANK": "0",

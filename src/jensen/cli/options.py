@@ -49,6 +49,19 @@ threads = click.option(
 )
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 device = click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+devices = click.option(
+    "--devices",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes on this machine that train together, each on a device of its own and with its share of every batch; on "
+    "several machines, start the command by torchrun.  [default: 1]",
+)
+strategy = click.option(
+    "--strategy",
+    default="ddp",
+    metavar="NAME",
+    help="With --devices: ddp, every device holds the whole model; fsdp, it is cut among them.  [default: ddp]",
+)
 steps = click.option("--steps", type=int, help="Budget in steps.  [default: 2000, unless --seconds is given]")
 UNITS = {"s": 1, "m": 60, "h": 3600}
 seconds = click.option(

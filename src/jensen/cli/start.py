@@ -19,14 +19,14 @@ def start_torch(threads: int | None = None) -> None:
         torch.set_num_threads(threads)
 
 
-def settle_threads(threads: int | None, space: Space) -> None:
-    """Unless --threads or OMP_NUM_THREADS asked for a number: what suits rows of this space."""
+def settle_threads(threads: int | None, space: Space, processes: int = 1) -> None:
+    """Unless --threads or OMP_NUM_THREADS asked for a number: what suits rows of this space, and so many processes."""
     import torch
 
     from jensen.fitting import thread_count
 
     if threads is None and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(thread_count(space))
+        torch.set_num_threads(max(thread_count(space) // processes, 1))
 
 
 @contextmanager
