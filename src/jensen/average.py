@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from jensen.parts import local, put
+
 EVERY = 8
 """Steps between two updates: an eighth of the cost, and the same average to within the decay of eight steps."""
 
@@ -21,6 +23,8 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.live = [p for p in model.parameters() if p.is_floating_point()]
+        self.cut = any(hasattr(p, "to_local") for p in self.live)
+        """Whether the weights are parts, whose memory belongs to those who put them together."""
         self.limit = decay**EVERY
         self.shadow = [p.detach().clone() for p in self.live] if decay > 0 else []
         self.updates = 0
@@ -30,7 +34,10 @@ class Average:
         if not self.shadow or (step % EVERY and not at_once):
             return
         decay = min(self.limit, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.shadow, [p.detach() for p in self.live], 1 - decay)
+        shadow, live = self.shadow, [p.detach() for p in self.live]
+        if self.cut:
+            shadow, live = ([local(p) for p in of] for of in (shadow, live))
+        torch._foreach_lerp_(shadow, live, 1 - decay)
         self.updates += 1
 
     @contextmanager
@@ -45,7 +52,13 @@ class Average:
     def swap(self) -> None:
         """Exchange the live weights and the average."""
         for parameter, shadow in zip(self.live, self.shadow):
-            parameter.data, shadow.data = shadow.data, parameter.data
+            if self.cut:
+                mine, other = local(parameter), local(shadow)
+                held = mine.clone()
+                mine.copy_(other)
+                other.copy_(held)
+            else:
+                parameter.data, shadow.data = shadow.data, parameter.data
 
     def state(self) -> dict[str, Tensor]:
         """The average's tensors by name."""
@@ -54,5 +67,5 @@ class Average:
     def load(self, tensors: dict[str, Tensor], updates: int) -> None:
         """The inverse of `state`."""
         for i, shadow in enumerate(self.shadow):
-            shadow.copy_(tensors[str(i)])
+            put(shadow, tensors[str(i)])
         self.updates = updates

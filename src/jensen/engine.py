@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jensen.errors import UsageError
 from jensen.functional.share import Share
@@ -29,7 +29,7 @@ class Engine(Protocol):
     device: torch.device
     stream: Stream | None
 
-    def wrap(self, turn: Turn, moves: list[torch.nn.Parameter], forward: Callable[..., Tensor]) -> Any:
+    def wrap(self, turn: Turn, moves: list[nn.Parameter], forward: Callable[..., Tensor]) -> Any:
         """`forward` of a turn, such that a backward pass averages the gradients of `moves` over processes."""
         ...
 
@@ -63,8 +63,20 @@ class Engine(Protocol):
         """Tensors by name and plain facts, from the first process to all."""
         ...
 
-    def close(self) -> None:
-        """Leave the others: nothing is exchanged any more."""
+    def check(self, turns: list[Turn], optimiser: str) -> None:
+        """Raise UsageError for turns or an optimiser that this engine cannot play."""
+        ...
+
+    def length(self, length: Tensor) -> Tensor:
+        """The length () of a gradient of which this process holds a part of that length."""
+        ...
+
+    def whole(self, turns: nn.ModuleList) -> AbstractContextManager[Any]:
+        """A context in which the weights of the turns are whole in every process."""
+        ...
+
+    def finish(self, turns: nn.ModuleList) -> None:
+        """Leave the turns with whole weights, plain parameters of this process."""
         ...
 
 
@@ -91,7 +103,7 @@ class Alone:
         self.device = device
         self.stream: Stream | None = None
 
-    def wrap(self, turn: Turn, moves: list[torch.nn.Parameter], forward: Callable[..., Tensor]) -> Any:
+    def wrap(self, turn: Turn, moves: list[nn.Parameter], forward: Callable[..., Tensor]) -> Any:
         return forward
 
     def passing(self, wrapped: Any, last: bool) -> AbstractContextManager[Any]:
@@ -122,7 +134,16 @@ class Alone:
         assert state is not None
         return state
 
-    def close(self) -> None:
+    def check(self, turns: list[Turn], optimiser: str) -> None:
+        pass
+
+    def length(self, length: Tensor) -> Tensor:
+        return length
+
+    def whole(self, turns: nn.ModuleList) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def finish(self, turns: nn.ModuleList) -> None:
         pass
 
 
@@ -149,9 +170,10 @@ def engine_for(device: str, devices: int | None, strategy: str = "ddp") -> Engin
             f"got {here}",
             f"use jensen fit --devices {devices}, or start the script by torchrun --nproc-per-node {devices}",
         )
+    from jensen.sharded import Sharded
     from jensen.together import Together
 
-    return Together(device, devices, started // here, strategy)
+    return (Sharded if strategy == "fsdp" else Together)(device, devices, started // here)
 
 
 def device_named(name: str) -> torch.device:

@@ -8,7 +8,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,11 +102,9 @@ def fit(
     with torch.random.fork_rng(devices=_cuda_devices()):
         torch.manual_seed(seed)
         engine = engine_for(device, devices, strategy)
-        with closing(engine):
-            built = build(model, source, hyper, plan.batch if engine.device.type == "cpu" else None)
-            built.to(engine.device)
-            task = _Task(source, built, plan, seed, objective, engine)
-            fitted = task.perform(out, resume, overwrite, watch)
+        built = build(model, source, hyper, plan.batch if engine.device.type == "cpu" else None)
+        built.to(engine.device)
+        fitted = _Task(source, built, plan, seed, objective, engine).perform(out, resume, overwrite, watch)
     for note in fitted.record["notes"]:
         if note["doubtful"]:
             warnings.warn(note["text"], JensenWarning, stacklevel=2)

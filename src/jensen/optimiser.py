@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from jensen.parts import local
+
 MOMENTUM = 0.9
 TRUST = 1e-3
 """LARS moves a tensor by this share of its length, times the rate."""
@@ -26,6 +28,7 @@ class Adam:
         self.steps = [torch.zeros((), device=p.device) for p in parameters]
         self.first = [torch.zeros_like(p) for p in parameters]
         self.second = [torch.zeros_like(p) for p in parameters]
+        self._first, self._second = ([local(one) for one in of] for of in (self.first, self.second))
 
     def step(
         self,
@@ -37,7 +40,7 @@ class Adam:
         bad: Tensor,
     ) -> None:
         """Move `parameters`, those at the places `moved`, against gradients / scale; nothing where `bad` is 1."""
-        first, second, steps = ([of[i] for i in moved] for of in (self.first, self.second, self.steps))
+        first, second, steps = ([of[i] for i in moved] for of in (self._first, self._second, self.steps))
         torch._foreach_add_(steps, 1 - bad)
         # the kernel writes scaled gradients back, a fifth of its time: on a CPU, where a look is free, not for nothing
         unscaled = scale.device.type == "cpu" and float(scale) == 1
@@ -77,6 +80,7 @@ class Momentum:
     def __init__(self, parameters: Sequence[Tensor], decay: float, lars: bool = False) -> None:
         self.decay, self.lars = decay, lars
         self.velocity = [torch.zeros_like(p) for p in parameters]
+        self._velocity = [local(one) for one in self.velocity]
 
     def step(
         self,
@@ -94,7 +98,7 @@ class Momentum:
         torch._fused_sgd_(
             parameters,
             gradients,
-            [self.velocity[i] for i in moved],
+            [self._velocity[i] for i in moved],
             weight_decay=0.0 if self.lars else self.decay,
             momentum=MOMENTUM,
             lr=rate,

@@ -13,6 +13,7 @@ from jensen.errors import UsageError
 from jensen.functional.share import holding
 from jensen.objective import Turn
 from jensen.optimiser import Adam, Momentum
+from jensen.parts import local, put
 from jensen.plan import Plan
 
 
@@ -35,6 +36,9 @@ class Player:
         self.device = device.type
         self.bf16 = plan.precision == "bf16" or (plan.precision == "auto" and _fast_bf16(device))
         self.forward = self.engine.wrap(turn, self.parameters, torch.compile(turn) if plan.compile else turn)
+        self.parameters = list(turn.moves)  # an engine may have put others in their place
+        self.local = [local(p) for p in self.parameters]
+        self.cut = any(a is not b for a, b in zip(self.local, self.parameters))
         self.clip = plan.clip
         self.optimiser: Adam | Momentum = (
             Adam(self.parameters, plan.decay, turn.betas)
@@ -113,9 +117,12 @@ class Player:
     def _clip_and_step(self, rate: float) -> None:
         # a parameter that this batch did not reach has no gradient and stays as it is
         moved = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        parameters: list[Tensor] = [self.parameters[i] for i in moved]
-        gradients = [cast(Tensor, p.grad) for p in parameters]
+        parameters: list[Tensor] = [self.local[i] for i in moved]
+        gradients = [cast(Tensor, self.parameters[i].grad) for i in moved]
+        if self.cut:
+            gradients = [local(gradient) for gradient in gradients]
         length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        length = self.engine.length(length)
         good = length < self.infinity  # false for nan as well
         torch.logical_not(good, out=self.bad)
         average = torch.where(self.length > 0, self.length, length)  # it starts at the first length
@@ -124,8 +131,8 @@ class Player:
         lengths = average.lerp(torch.fmin(length, longest), 0.01)
         self.length = torch.where(good, lengths, self.length)
         self.optimiser.step(moved, parameters, gradients, rate * self.turn.pace, scale, self.bad)
-        for parameter in parameters:
-            parameter.grad = None
+        for i in moved:
+            self.parameters[i].grad = None
         self.skipped += self.bad
 
     def _check_moves(self) -> None:
@@ -160,7 +167,7 @@ class Player:
             tensors[name].to(device).clone() for name in ("length", "loss", "low", "skipped")
         )
         for name, tensor in self.optimiser.state().items():
-            tensor.copy_(tensors[name])
+            put(tensor, tensors[name])
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -40,10 +41,11 @@ class Together:
     control: Any
     launcher: int
 
-    def __init__(self, device: str, devices: int, nodes: int, strategy: str) -> None:
+    def __init__(self, device: str, devices: int, nodes: int) -> None:
         _check_fabric()
         from lightning_fabric import Fabric
-        from lightning_fabric.strategies import DDPStrategy
+
+        self.asked_for = devices * nodes
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets on stderr
         kind = torch.device(
@@ -53,16 +55,20 @@ class Together:
             raise UsageError(
                 "several devices are chosen by their kind", f"got {device}", "use auto, cuda or cpu"
             )
-        # a parameter that a batch does not reach has no gradient; buffers are alike by themselves
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Fabric's advice on threads and precision
             self.fabric = Fabric(
                 accelerator="gpu" if kind.type == "cuda" else kind.type,
                 devices=devices,
                 num_nodes=nodes,
-                strategy=DDPStrategy(find_unused_parameters=True, broadcast_buffers=False),
+                strategy=self.strategy(),
             )
+            first = not dist.is_initialized()
             self.fabric.launch()
+        if (
+            first
+        ):  # one group for all trainings of this process: at the same address a second one may meet the first
+            atexit.register(_leave)
         self.rank, self.processes = self.fabric.global_rank, self.fabric.world_size
         self.device = self.fabric.device
         self.stream: Stream | None = None
@@ -70,10 +76,21 @@ class Together:
         self.control = dist.new_group(backend="gloo") if dist.get_backend() != "gloo" else None
         self.launcher = int(os.environ.get(LAUNCHER, "0"))
 
-    def wrap(self, turn: Turn, moves: list[nn.Parameter], forward: Callable[..., Tensor]) -> Any:
+    def strategy(self) -> Any:
+        """What Fabric wraps turns in."""
+        from lightning_fabric.strategies import DDPStrategy
+
+        # a parameter that a batch does not reach has no gradient; buffers are alike by themselves
+        return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+
+    def synchronise_norms(self, turn: Turn) -> None:
+        """Let batch normalisation in a turn go by the batch, and not by this process's share of it."""
         for module in turn.modules():
             if isinstance(module, _BatchNorm):
                 module.forward = partial(_batch_norm, module)  # type: ignore[method-assign]
+
+    def wrap(self, turn: Turn, moves: list[nn.Parameter], forward: Callable[..., Tensor]) -> Any:
+        self.synchronise_norms(turn)
         mine = {id(p) for p in moves}
         others = [p for p in turn.parameters() if p.requires_grad and id(p) not in mine]
         for parameter in others:  # what asks for no gradient now is left alone by the wrapper
@@ -124,9 +141,19 @@ class Together:
                 "resume from the last checkpoint",
             ) from error
 
-    def close(self) -> None:
-        if dist.is_initialized():  # at the end of the interpreter its threads would be torn down in any order
-            dist.destroy_process_group()
+    def check(self, turns: list[Turn], optimiser: str) -> None:
+        pass
+
+    def length(self, length: Tensor) -> Tensor:
+        return length
+
+    def whole(self, turns: nn.ModuleList) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def finish(self, turns: nn.ModuleList) -> None:
+        for module in turns.modules():
+            if isinstance(module, _BatchNorm):
+                vars(module).pop("forward", None)
 
     def spread(
         self, state: tuple[dict[str, Tensor], dict[str, Any]] | None
@@ -149,6 +176,11 @@ class Together:
             )
             found[name] = tensor
         return found, told["facts"]
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _batch_norm(module: _BatchNorm, x: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from jensen.errors import DataError, Diverged, ProcessLost, UsageError
 from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
 from jensen.objective import Objective
+from jensen.parts import put, whole
 from jensen.plan import Plan
 from jensen.player import Player
 from jensen.quantity import Quantity
@@ -151,6 +152,7 @@ class _Training:
             fingerprint,
         )
         self.turns = nn.ModuleList(objective.turns(model))
+        engine.check(list(self.turns), plan.optimiser)  # type: ignore[arg-type]
         self.players = [Player(turn, plan, engine) for turn in self.turns]  # type: ignore[arg-type]
         trained = {id(p): p.numel() for part in (model, self.turns) for p in part.parameters()}
         self.parameters = sum(trained.values())
@@ -248,7 +250,8 @@ class _Training:
         if self.validate is None:
             return
         with self.average.in_place():
-            moment.valid = self._agreed(self.validate())
+            with self.engine.whole(self.turns):
+                moment.valid = self._agreed(self.validate())
             if self._is_best(moment.valid):
                 self.best_value, self.waited = max(moment.valid.value, self.best_value), 0
                 self.run.best_step = moment.step
@@ -273,10 +276,16 @@ class _Training:
     def _keep_best(self) -> None:
         """Leave the best validated average in the model, or else the last average."""
         if self.best is not None:
-            self.model.load_state_dict(self.best)
+            self._load(self.best)
         else:
             self.average.swap()
+        self.engine.finish(self.turns)
         self.model.eval()
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        """Put weights into the model."""
+        for name, tensor in self.model.state_dict().items():
+            put(tensor, weights[name])
 
     def _diverged(self, skipped: int, loss: float, rate: float, over: bool) -> None:
         """Go back to the last good state with half the rate and say so; at the end, or too often, raise Diverged."""
@@ -321,7 +330,7 @@ class _Training:
         """The inverse of `_everything`."""
         with torch.no_grad():
             for name, tensor in self._state().items():
-                tensor.copy_(tensors[f"turn.{name}"])
+                put(tensor, tensors[f"turn.{name}"])
         for i, player in enumerate(self.players):
             player.load(_below(tensors, f"player.{i}."))
         self.average.load(_below(tensors, "average."), updates)
@@ -345,10 +354,11 @@ class _Training:
     def save(self) -> None:
         """Everything that a resumed run needs, in one atomic file, by the first process."""
         assert self.folder is not None
-        if self.engine.rank != 0:
-            return
         tensors = self._live() | {f"good.{name}": tensor for name, tensor in self.good.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
+        tensors = {name: whole(tensor) for name, tensor in tensors.items()}
+        if self.engine.rank != 0:
+            return
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
@@ -382,13 +392,14 @@ class _Training:
             raise damaged(self.folder, error) from error
 
     def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        self._put_back(tensors, facts["updates"])
-        self.good = {
-            name: tensor.clone().to(self._live()[name].device)
-            for name, tensor in _below(tensors, "good.").items()
-        }
+        self.best = None
+        if best := _below(tensors, "best."):
+            self._load(best)
+            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.good_updates, self.good_step = facts["good"]
-        self.best = _below(tensors, "best.") or None
+        self._put_back(_below(tensors, "good."), self.good_updates)
+        self.good = self._everything()
+        self._put_back(tensors, facts["updates"])
         self.best_value = facts["best_value"] if self.best is not None else -math.inf
         self.waited, self.next_check = facts["waited"], facts["next_check"]
         self.looked, self.run = facts["looked"], Run(**facts["run"])

@@ -47,18 +47,31 @@ def as_processes(command: list[str], count: int, **environment: str) -> None:
     assert [one.wait(timeout=300) for one in running] == [0] * count
 
 
+CUT = [
+    *("likelihood, dropout", "likelihood, dropped channels", "likelihood, attention", "elbo, free bits"),
+    *("contrastive", "contrastive, images", "reverse-kl, path", "reverse-kl, alpha"),
+]
+"""What is trained with weights that are cut among the processes, too."""
+
+
 @pytest.fixture(scope="module")
-def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of what two processes made of every training."""
-    folder = tmp_path_factory.mktemp("two")
-    as_processes([str(WORKER), str(folder), "2", *CASES], 2)
-    return folder
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of what two processes made of every training, by strategy."""
+    found = {}
+    for strategy, names in (("ddp", list(CASES)), ("fsdp", CUT)):
+        found[strategy] = tmp_path_factory.mktemp(strategy)
+        as_processes([str(WORKER), str(found[strategy]), "2", strategy, *names], 2)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore::jensen.errors.JensenWarning")
-@pytest.mark.parametrize("name", CASES)
-def test_two_processes_train_as_one_with_the_whole_batch(name: str, by_two: Path) -> None:
-    two, one = load_file(by_two / f"{name}.safetensors"), trained(name)
+@pytest.mark.parametrize(
+    ("strategy", "name"), [*(("ddp", name) for name in CASES), *(("fsdp", name) for name in CUT)]
+)
+def test_two_processes_train_as_one_with_the_whole_batch(
+    strategy: str, name: str, by_two: dict[str, Path]
+) -> None:
+    two, one = load_file(by_two[strategy] / f"{name}.safetensors"), trained(name)
     assert two.keys() == one.keys() and len(one["loss"]) == 2
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=TOLERANCE, atol=TOLERANCE)

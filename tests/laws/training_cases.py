@@ -1,12 +1,13 @@
 """Small trainings of every objective, run as a program by each of several processes, or imported by a test.
 
-    python training_cases.py FOLDER DEVICES NAME...
+    python training_cases.py FOLDER DEVICES STRATEGY NAME...
 
 The first process leaves the weights and the losses of each training in FOLDER/NAME.safetensors.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -105,7 +106,9 @@ CASES: dict[str, dict[str, Any]] = {
 """One training a row: what is drawn or counted across the rows of a batch is in one of them."""
 
 
-def trained(name: str, devices: int | None = None, **plan: Any) -> dict[str, torch.Tensor]:
+def trained(
+    name: str, devices: int | None = None, strategy: str = "ddp", **plan: Any
+) -> dict[str, torch.Tensor]:
     """The weights, in float64, and the losses of a training."""
     case = CASES[name]
     settings = {"steps": STEPS, "batch": BATCH, "checks": 2, "clip": 1e9, **case["plan"], **plan}
@@ -120,7 +123,13 @@ def trained(name: str, devices: int | None = None, **plan: Any) -> dict[str, tor
         torch.manual_seed(0)
         model = build(case["model"], source, case["hyper"]).double()
     fitted = jensen.fit(
-        model, objective=case["objective"], devices=devices, device="cpu", plan=Plan(**settings), **what
+        model,
+        objective=case["objective"],
+        devices=devices,
+        strategy=strategy,
+        device="cpu",
+        plan=Plan(**settings),
+        **what,
     )
     found = dict(fitted.model.state_dict())
     found["loss"] = torch.tensor([row["loss"] for row in fitted.history], dtype=torch.float64)
@@ -130,12 +139,13 @@ def trained(name: str, devices: int | None = None, **plan: Any) -> dict[str, tor
 def main() -> None:
     from safetensors.torch import save_file
 
-    folder, devices, *names = sys.argv[1:]
+    folder, devices, strategy, *names = sys.argv[1:]
     for name in names:
-        found = trained(name, int(devices))
-        if torch.distributed.get_rank() == 0:
+        found = trained(name, int(devices), strategy)
+        if os.environ["RANK"] == "0":
             save_file({k: v.contiguous() for k, v in found.items()}, Path(folder) / f"{name}.safetensors")
 
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # torch's threads may abort a process that takes them apart

@@ -40,6 +40,8 @@ LAYERS: list[list[set[str]]] = [
             "train",
             "engine",
             "together",
+            "sharded",
+            "parts",
             "average",
             "checkpoint",
             "feed",

@@ -102,7 +102,11 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The command `jensen`. Exit codes: 0 done, 1 a check failed, 2 an error you can act on, 130 Ctrl-C."""
+    """The command `jensen`. Exit codes: 0 done, 1 a check failed, 2 an error you can act on, 3 another process
+    of a training on several devices was lost, 130 Ctrl-C."""
     # read once, when torch loads its OpenMP runtime: threads that spin while they wait slow each other down
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    cli(prog_name="jensen")
+    from jensen.cli.launch import leaving_at_once
+
+    with leaving_at_once():
+        cli(prog_name="jensen")

@@ -39,6 +39,24 @@ def start_together(devices: int | None) -> None:
     raise click.exceptions.Exit(launch([sys.executable, "-m", "jensen", *words], devices))
 
 
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Where this process is one of several: end it without taking torch apart.
+
+    The threads of its process groups are now and then still running when the interpreter goes, and abort it (torch 2.13).
+    """
+    if not started_already():
+        yield
+        return
+    try:
+        yield
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def launch(command: Sequence[str], count: int) -> int:
     """Run a command as `count` processes that know of one another as those of torchrun do; the exit code of the first.
 
