@@ -241,7 +241,7 @@ def test_training_bits_from_disk_are_fresh_and_resume(
     monkeypatch.setattr("jensen.feed.SHARD_BYTES", 16 * 8 * 10)  # ten rows a shard
     np.save(tmp_path / "x.npy", signed())
     train = jensen.rows(tmp_path / "x.npy", memory=100, binarise="dynamic", split=(28, 2, 2)).train
-    assert len(shards(28, 10, 0, 0)) > 1
+    assert len(list(shards(28, 10, 0, 0))) > 1
     seen = batches(feed_of(train, batch=5), 15)
     for start in (1, 6, 13):
         assert np.array_equal(batches(feed_of(train, batch=5), 1, start)[0], seen[start])

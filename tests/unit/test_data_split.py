@@ -100,16 +100,16 @@ def test_test_rows_that_also_are_training_rows_are_counted() -> None:
 def test_shards_are_one_pass_over_the_rows(
     n: int, size: int, seed: int, epoch: int, block: int | None
 ) -> None:
-    parts = shards(n, size, seed, epoch, block)
+    parts = list(shards(n, size, seed, epoch, block))
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(n))
     assert all(0 < len(part) <= size and (np.diff(part) > 0).all() for part in parts)
-    again = shards(n, size, seed, epoch, block)
+    again = list(shards(n, size, seed, epoch, block))
     assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
 
 
 def test_shards_change_with_seed_and_epoch_and_mix_rows_from_far_apart() -> None:
-    first = shards(100_000, 3200, 0, 0)
-    for other in (shards(100_000, 3200, 1, 0), shards(100_000, 3200, 0, 1)):
+    first = list(shards(100_000, 3200, 0, 0))
+    for other in (list(shards(100_000, 3200, 1, 0)), list(shards(100_000, 3200, 0, 1))):
         assert not np.array_equal(first[0], other[0])
     # sixteen uniform blocks: all within the same third of the data has probability below 3 * 3**-16 a shard
     assert all(np.ptp(part) > 33_000 for part in first[:-1])

@@ -78,7 +78,7 @@ class Part(OnDisk):
     ((2, 2), [[8, 9]])
     """
 
-    def __init__(self, whole: ArrayLike, rows: NDArray[np.intp]) -> None:
+    def __init__(self, whole: ArrayLike, rows: NDArray[Any]) -> None:
         self.whole, self.rows = whole, rows
         self.shape = (len(rows), *whole.shape[1:])
         self.dtype = whole.dtype
@@ -86,7 +86,7 @@ class Part(OnDisk):
         self.block = max(1, round(getattr(whole, "block", 1) * share))
 
     def read(self, rows: NDArray[np.intp]) -> NDArray[Any]:
-        return np.asarray(self.whole[self.rows[rows]])
+        return np.asarray(self.whole[self.rows[rows].astype(np.intp, copy=False)])
 
 
 def positions(index: Any, n: int) -> NDArray[np.intp]:

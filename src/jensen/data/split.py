@@ -16,6 +16,8 @@ from jensen.errors import DataError, UsageError
 DEFAULT_SPLIT = (0.7, 0.1, 0.2)
 # 32 MB of row hashes; beyond it duplicates are looked for among the first rows only
 MOST_HASHED = 1 << 22
+# positions of more rows take half the memory of an index
+SMALL = 1 << 20
 
 
 def split_sizes(n: int, split: Sequence[float] = DEFAULT_SPLIT) -> tuple[int, int, int]:
@@ -47,16 +49,19 @@ def split_sizes(n: int, split: Sequence[float] = DEFAULT_SPLIT) -> tuple[int, in
     return n - valid - test, valid, test
 
 
-def split_rows(n: int, split: Sequence[float], seed: int) -> tuple[NDArray[np.intp], ...]:
+def split_rows(n: int, split: Sequence[float], seed: int) -> tuple[NDArray[Any], ...]:
     """Positions of the train, valid and test rows, disjoint, each sorted, from a seeded permutation.
 
     >>> [part.tolist() for part in split_rows(5, (3, 1, 1), seed=0)]
     [[2, 3, 4], [0], [1]]
     """
     train, valid, test = split_sizes(n, split)
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.arange(n, dtype=np.uint32 if SMALL < n < 2**32 else np.intp)
+    np.random.default_rng(seed).shuffle(order)
     parts = np.split(order[: train + valid + test], [train, train + valid])
-    return tuple(np.sort(part).astype(np.intp) for part in parts)
+    for part in parts:
+        part.sort()
+    return tuple(parts)
 
 
 class Fingerprint:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from jensen.errors import UsageError
 BLOCKS_PER_SHARD = 16
 
 
-def shards(n: int, size: int, seed: int, epoch: int, block: int | None = None) -> list[NDArray[np.intp]]:
+def shards(n: int, size: int, seed: int, epoch: int, block: int | None = None) -> Iterator[NDArray[np.intp]]:
     """Cut n rows into shards of about `size` rows that together are one pass: sorted positions each.
 
     A shard is several contiguous blocks from anywhere in the data (16, or as many of `block` rows as fit), so
@@ -24,14 +26,14 @@ def shards(n: int, size: int, seed: int, epoch: int, block: int | None = None) -
     if n < 1 or size < 1 or (block is not None and block < 1):
         raise UsageError("expected at least one row a shard", f"got n={n}, size={size}, block={block}")
     if size >= n:
-        return [np.arange(n)]
+        return iter([np.arange(n)])
     width = min(size, block or max(1, size // BLOCKS_PER_SHARD))
     generator = np.random.default_rng([seed, epoch])
     starts = np.arange(-int(generator.integers(width)), n, width)
     order = generator.permutation(starts)
     per_shard = max(1, size // width)
-    picks = [order[i : i + per_shard] for i in range(0, len(order), per_shard)]
-    return [_rows(np.sort(pick), width, n) for pick in picks]
+    picks = (order[i : i + per_shard] for i in range(0, len(order), per_shard))
+    return (_rows(np.sort(pick), width, n) for pick in picks)
 
 
 def _rows(starts: NDArray[np.intp], width: int, n: int) -> NDArray[np.intp]:
