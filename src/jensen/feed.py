@@ -124,7 +124,7 @@ class Feed:
         return shard[order], None if context is None else context[order]
 
     def _with_noise(self, x: Tensor, step: int) -> Tensor:
-        raw, generator = x.cpu() if x.is_cuda else x, self._generator(2, step)
+        raw, generator = x.cpu(), self._generator(2, step)  # noise is drawn there, the same on every device
         if self.bits is not None:
             raw = draw_bits(raw, self.bits.binarisation, generator)
         z, _ = self.codec.encode(raw, generator)
