@@ -78,6 +78,8 @@ class _Constructors(TorchFunctionMode):
             return values(args[0]).tolist()
         if func in (Tensor.numpy, Tensor.__array__) and isinstance(args[0], Elsewhere):
             raise TypeError("can't convert a tensor that is not on the CPU to numpy")
+        if func == Tensor.is_meta.__get__:  # type: ignore[attr-defined]
+            return False
         if func == Tensor.data.__set__ and isinstance(args[0], Elsewhere):  # type: ignore[attr-defined]
             args[0].inside = args[1].inside
         return func(*args, **kwargs)

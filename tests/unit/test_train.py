@@ -560,6 +560,17 @@ def test_a_batch_too_large_for_the_memory_goes_through_in_pieces_with_equal_grad
         jensen.fit(type("T", (Tight,), {"most": 0}), real_rows(), plan=plan)
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "sgd", "lars"])
+def test_a_float64_model_trains_where_gradients_are_shortened(optimiser: str) -> None:
+    """The same steps as in float32, to its rounding: a factor in float64 is none that the fused kernels take."""
+    plan = Plan(steps=40, batch=50, patience=0, average=0, clip=0.5, optimiser=optimiser, rate=0.01)
+    single, double = Location(Space.real(3)), Location(Space.real(3)).double()
+    for model in (single, double):
+        jensen.fit(model, real_rows(), plan=plan)
+    assert double.m.dtype == torch.float64
+    torch.testing.assert_close(double.m.float(), single.m, rtol=1e-5, atol=1e-6)
+
+
 def test_a_source_that_hangs_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
