@@ -145,7 +145,8 @@ class Adversarial:
             cost, r1, r2, self._or(preset, "anneal"), penalty, self.augment, self._or(preset, "pack")
         )
         game = Game(model, self._critic(model, preset, rules), rules)
-        game.to(next(model.parameters()).device)
+        like = next(model.parameters())
+        game.to(like.device, like.dtype)
         return [
             Discriminate(game, preset.betas, self.d_pace, shared=self.d_repeats == 1),
             Generate(game, preset.betas, every=self.d_repeats),

@@ -36,8 +36,9 @@ class ContrastiveLoss(Turn):
         super().__init__()
         self.model, self.options = model, options
         self.views = Views(model.space, options.views)
+        like = next(model.parameters())
         self.head = projection_head(_features(model), options.width, options.depth).to(
-            next(model.parameters()).device
+            like.device, like.dtype
         )
         self.looked = False
 
