@@ -129,24 +129,25 @@ def real_size(smoke: bool) -> list[Subject]:
         known = {**SMALL.get(model, {}), **{key: hyper[key] for key in ("net",) if key in hyper}}
         return Subject(model, space, known, objective, 16, note)
 
-    gray = "28x28 bits"
+    gray, full, wide = (f"{'x'.join(map(str, one.shape))}" for one in (bits, colour, table))
+    gray, wide = f"{gray} bits", f"{wide} columns"
     return [
         one("transformer", bits, gray, 128, width=256, layers=8, heads=4, dropout=0.1, inputs="onehot"),
         one("gated-pixelcnn", bits, gray, 128, channels=96, layers=10, kernel=7, block_kernel=5, inputs="scaled"),
-        one("spline-flow", table, "64 columns", 1024),
+        one("spline-flow", table, wide, 1024),
         one("vae", bits, gray, 256, "elbo", latents=50, hidden=(512, 512)),
         one("vae", bits, gray, 256, "dreg:k=50", latents=50, hidden=(512, 512)),
-        one("encoder", colour, "3x32x32", 512, "contrastive"),
-        one("gan", colour, "3x32x32", 128, "adversarial", net="residual", channels=64),
-        one("glow", colour, "3x32x32", 64),
+        one("encoder", colour, full, 512, "contrastive"),
+        one("gan", colour, full, 128, "adversarial", net="residual", channels=64),
+        one("glow", colour, full, 64),
         one("pixelcnn", bits, gray, 128, channels=64, layers=8),
         one("made", bits, gray, 256, hidden=(1024, 1024)),
-        one("vae", colour, "3x32x32", 128, "elbo", net="conv", latents=64),
-        one("maf", table, "64 columns", 1024),
-        one("realnvp", table, "64 columns", 1024),
-        one("iaf", table, "64 columns", 1024, "likelihood"),
-        one("planar-flow", table, "64 columns", 1024, "reverse-kl"),
-        one("ppca", table, "64 columns", 1024, "elbo", latents=16),
-        one("mixture", table, "64 columns", 1024, components=10),
-        one("independent", table, "64 columns", 1024),
+        one("vae", colour, full, 128, "elbo", net="conv", latents=64),
+        one("maf", table, wide, 1024),
+        one("realnvp", table, wide, 1024),
+        one("iaf", table, wide, 1024, "likelihood"),
+        one("planar-flow", table, wide, 1024, "reverse-kl"),
+        one("ppca", table, wide, 1024, "elbo", latents=16),
+        one("mixture", table, wide, 1024, components=10),
+        one("independent", table, wide, 1024),
     ]

@@ -133,11 +133,14 @@ def _known(device: str) -> str:
 
 
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    asked = kwargs.get("device")
+    # within another mode `to` comes as it was called, its device among the arguments
+    named = [one for one in args if isinstance(one, torch.device)]
+    asked = named[0] if named else kwargs.get("device")
+    args = tuple(CPU if isinstance(one, torch.device) else one for one in args) if named else args
     tensors = [one for one in tree_flatten((args, kwargs))[0] if isinstance(one, Tensor)]
     target = _place(func, args, tensors) if asked is None else torch.device(asked)
     _check_generator(func, (args, kwargs), target)
-    inner = values(kwargs) if asked is None else {**values(kwargs), "device": CPU}
+    inner = {**values(kwargs), "device": CPU} if "device" in kwargs and asked is not None else values(kwargs)
     out = func(*values(args), **inner)
     if func.name() == "aten::_to_copy" and out is values(args)[0]:
         out = out.clone()
