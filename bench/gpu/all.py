@@ -107,7 +107,7 @@ def audited(session: Session, device: Any, smoke: bool, most: float) -> None:
     for subject in subjects.small():
         first.setdefault(subject.model, subject)
     ends = time.perf_counter() + most
-    chosen = ["independent"] if smoke else ["vae", "realnvp", "gan", "maf", "encoder", *first]
+    chosen = ["independent"] if smoke else ["ppca", "realnvp", "gan", "encoder", "vae", "made", *first]
     for name in dict.fromkeys(chosen):
         if time.perf_counter() > ends:
             session.skipped.append(f"audits: {name}")
@@ -146,7 +146,11 @@ def measured(session: Session, device: Any, smoke: bool, precision: str) -> dict
         trained = trained[2:3]
     found["graphs"] = _all(session, "graphs", trained, lambda s: speed.graphed(s, device, precision), 8)
     found["compile"] = _all(
-        session, "compile", trained, lambda s: speed.compiled(s, device, precision), 5 if smoke else COMPILE_SECONDS
+        session,
+        "compile",
+        trained,
+        lambda s: speed.compiled(s, device, precision),
+        5 if smoke else COMPILE_SECONDS,
     )
     return found
 

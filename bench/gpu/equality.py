@@ -150,7 +150,11 @@ def _calls(model: Any, x: Tensor) -> dict[str, Callable[[], Any]]:
         (Can.LOG_PROB, "log_prob", lambda: model.log_prob(x)),
         (Can.SAMPLE, "sample", lambda: model.sample(n, None, noise())),
         (Can.SAMPLE, "sample, torch's own generator", lambda: model.sample(n)),
-        (Can.SAMPLE_WITH_LOG_PROB, "sample_with_log_prob", lambda: model.sample_with_log_prob(n, None, noise())),
+        (
+            Can.SAMPLE_WITH_LOG_PROB,
+            "sample_with_log_prob",
+            lambda: model.sample_with_log_prob(n, None, noise()),
+        ),
         (Can.LOG_PROB_LOWER, "log_prob_lower", lambda: model.log_prob_lower(x, None, 5, noise())),
         (Can.LOG_WEIGHTS, "log_weights", lambda: model.log_weights(x, None, 5, noise())),
         (Can.EMBED, "embed", lambda: model.embed(x)),
@@ -198,7 +202,7 @@ def _played(subject: Subject, objective: str, dtype: torch.dtype, device: torch.
     for turn in moves:
         assert isinstance(turn, nn.Module)
         name = str(turn.name)
-        loss = repeated(7, lambda: turn(x, None))
+        loss = repeated(7, turn, x, None)
         repeated(8, loss.backward)
         moved = list(turn.moves)
         found[f"{name} loss"] = loss.detach()
@@ -208,7 +212,7 @@ def _played(subject: Subject, objective: str, dtype: torch.dtype, device: torch.
         for p in turn.parameters():
             p.grad = None
         player = Player(turn, plan)  # type: ignore[arg-type]
-        repeated(7, lambda: player.play(x, None, RATE))
+        repeated(7, player.play, x, None, RATE)
         found[f"{name} step"] = (gradients, [p.detach() - b for p, b in zip(moved, before)])
     return found
 

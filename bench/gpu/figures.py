@@ -38,7 +38,16 @@ def _families(record: Mapping[str, Any]) -> str:
         )
         for one in record.get("speed") or []
     ]
-    head = ("family", "batch", "type", "ms a step [quartiles]", "rows/s", "GiB", "share of the measured peak", "")
+    head = (
+        "family",
+        "batch",
+        "type",
+        "ms a step [quartiles]",
+        "rows/s",
+        "GiB",
+        "share of the measured peak",
+        "",
+    )
     return _table(head, rows)
 
 
@@ -91,7 +100,10 @@ def _figures(record: Mapping[str, Any], out: str) -> str:
             f"measured peaks: products in TFLOP/s: {products}; copies: {record['peaks']['bandwidth'] / 1e9:.4g} GB/s"
         )
     spent = ", ".join(f"{name} {seconds:.0f}" for name, seconds in record["seconds"].items())
-    lines += [f"seconds: {spent}", f"equal to the CPU: {good} of {len(checked)} comparisons; written to {out}"]
+    lines += [
+        f"seconds: {spent}",
+        f"equal to the CPU: {good} of {len(checked)} comparisons; written to {out}",
+    ]
     return "\n".join(lines)
 
 
@@ -104,4 +116,6 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     if not rows:
         return ""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (head, *rows))
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (head, *rows)
+    )

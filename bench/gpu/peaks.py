@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,8 +14,29 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-VIEWS = {"view", "_unsafe_view", "expand", "permute", "transpose", "t", "slice", "select", "unsqueeze", "squeeze"}
-VIEWS |= {"as_strided", "detach", "alias", "split", "split_with_sizes", "unbind", "diagonal", "unfold", "lift_fresh"}
+VIEWS = {
+    "view",
+    "_unsafe_view",
+    "expand",
+    "permute",
+    "transpose",
+    "t",
+    "slice",
+    "select",
+    "unsqueeze",
+    "squeeze",
+}
+VIEWS |= {
+    "as_strided",
+    "detach",
+    "alias",
+    "split",
+    "split_with_sizes",
+    "unbind",
+    "diagonal",
+    "unfold",
+    "lift_fresh",
+}
 
 
 def wait(device: torch.device) -> None:
@@ -41,7 +63,7 @@ def times(work: Callable[[], Any], device: torch.device, repeats: int, warm: int
         work()
         mark.record()
     torch.cuda.synchronize(device)
-    return [a.elapsed_time(b) / 1e3 for a, b in zip(marks, marks[1:])]
+    return [a.elapsed_time(b) / 1e3 for a, b in pairwise(marks)]
 
 
 def quartiles(seconds: list[float]) -> list[float]:

@@ -16,7 +16,16 @@ from torch.utils._pytree import tree_leaves, tree_map
 CPU = torch.device("cpu")
 MADE = {"rand", "randn", "randint", "randperm", "normal"}
 LIKE = {"rand_like", "randn_like", "randint_like"}
-WRITTEN = {"uniform_", "normal_", "bernoulli_", "exponential_", "random_", "cauchy_", "log_normal_", "geometric_"}
+WRITTEN = {
+    "uniform_",
+    "normal_",
+    "bernoulli_",
+    "exponential_",
+    "random_",
+    "cauchy_",
+    "log_normal_",
+    "geometric_",
+}
 READ = {"bernoulli", "multinomial", "poisson", "_standard_gamma", "binomial"}
 
 
@@ -41,14 +50,18 @@ class SameNoise(TorchDispatchMode):
         if name == "native_dropout":
             return _dropout(*args, **kwargs)
         if name in WRITTEN:
-            own = torch.empty_like(args[0], device=CPU, dtype=_wide(args[0].dtype))  # of its layout, in its order
+            own = torch.empty_like(
+                args[0], device=CPU, dtype=_wide(args[0].dtype)
+            )  # of its layout, in its order
             func(own, *tree_map(_here, args[1:]), **kwargs)
             return args[0].copy_(own)
         tensors = [one for one in tree_leaves(args) if isinstance(one, Tensor)]
         place = kwargs.get("device") or (tensors[0].device if tensors else CPU)
         if name in READ or (name == "normal" and tensors):
             return func(*tree_map(_here, args), **kwargs).to(place)
-        like = tensors[0].dtype if tensors else torch.int64 if name == "randperm" else torch.get_default_dtype()
+        like = (
+            tensors[0].dtype if tensors else torch.int64 if name == "randperm" else torch.get_default_dtype()
+        )
         dtype = kwargs.get("dtype") or (torch.int64 if name == "randint" else like)
         drawn = func(*tree_map(_here, args), **{**kwargs, "device": CPU, "dtype": _wide(dtype)})
         return drawn.to(place, dtype)
@@ -79,8 +92,8 @@ def _dropout(x: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
     return x * kept / (1 - p), kept.bool()
 
 
-def repeated(seed: int, work: Callable[[], Any]) -> Any:
-    """What `work` gives with the CPU's generator at `seed`, on whichever device it runs."""
+def repeated(seed: int, work: Callable[..., Any], *given: Any) -> Any:
+    """What `work(*given)` gives with the CPU's generator at `seed`, on whichever device it runs."""
     torch.manual_seed(seed)
     with SameNoise():
-        return work()
+        return work(*given)

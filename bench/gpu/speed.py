@@ -126,7 +126,11 @@ def feeding(subject: Subject, device: torch.device, rows: Any, model: str) -> di
     known = rows if hasattr(rows, "train") else read(rows)
     codec = codec_for(model_class(model).accepts, known.space, as_tensor(known.train[:]))
     source = Feed(known.train, codec, subject.batch, 0, device, torch.float32).batches()
-    return {"what": subject.note, "batch": subject.batch, "seconds": quartiles(_times(lambda: next(source), device))}
+    return {
+        "what": subject.note,
+        "batch": subject.batch,
+        "seconds": quartiles(_times(lambda: next(source), device)),
+    }
 
 
 def _waits(step: Step, device: torch.device) -> str:

@@ -123,7 +123,9 @@ def real_size(smoke: bool) -> list[Subject]:
     else:
         bits, colour, table = Space.binary((1, 28, 28)), Space.levels((3, 32, 32), 256), Space.real(64)
 
-    def one(model: str, space: Space, note: str, batch: int, objective: str | None = None, **hyper: Any) -> Subject:
+    def one(
+        model: str, space: Space, note: str, batch: int, objective: str | None = None, **hyper: Any
+    ) -> Subject:
         if not smoke:
             return Subject(model, space, hyper, objective, batch, note)
         known = {**SMALL.get(model, {}), **{key: hyper[key] for key in ("net",) if key in hyper}}
@@ -133,7 +135,17 @@ def real_size(smoke: bool) -> list[Subject]:
     gray, wide = f"{gray} bits", f"{wide} columns"
     return [
         one("transformer", bits, gray, 128, width=256, layers=8, heads=4, dropout=0.1, inputs="onehot"),
-        one("gated-pixelcnn", bits, gray, 128, channels=96, layers=10, kernel=7, block_kernel=5, inputs="scaled"),
+        one(
+            "gated-pixelcnn",
+            bits,
+            gray,
+            128,
+            channels=96,
+            layers=10,
+            kernel=7,
+            block_kernel=5,
+            inputs="scaled",
+        ),
         one("spline-flow", table, wide, 1024),
         one("vae", bits, gray, 256, "elbo", latents=50, hidden=(512, 512)),
         one("vae", bits, gray, 256, "dreg:k=50", latents=50, hidden=(512, 512)),

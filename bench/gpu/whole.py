@@ -53,7 +53,10 @@ def batches(device: torch.device) -> Iterator[Found]:
     ):
         read = given if hasattr(given, "train") else rows(given)
         codec = codec_for(model_class(name).accepts, read.space, as_tensor(read.train[:]))
-        feeds = [Feed(read.train, codec, 32, 0, one, torch.float32).batches() for one in (torch.device("cpu"), device)]
+        feeds = [
+            Feed(read.train, codec, 32, 0, one, torch.float32).batches()
+            for one in (torch.device("cpu"), device)
+        ]
         pairs = [(next(feeds[0])[0], next(feeds[1])[0]) for _ in range(8)]  # 8 of 32: into the second epoch
         same = all(torch.equal(a, b.cpu()) for a, b in pairs) and pairs[0][1].device.type == device.type
         yield Found(f"batches: {what}", same, difference(*zip(*pairs))[0], 0.0)
@@ -80,7 +83,9 @@ def fits(device: torch.device, names: tuple[str, ...] = FITS) -> Iterator[Found]
             if dtype == torch.float32:
                 tolerance = max(tolerance, AMPLIFIED * abs(here - exact))
             label = "float64" if dtype == torch.float64 else "float32"
-            yield Found(f"fit {name}, {label}: mean loss of {STEPS} steps", apart <= tolerance, apart, tolerance)
+            yield Found(
+                f"fit {name}, {label}: mean loss of {STEPS} steps", apart <= tolerance, apart, tolerance
+            )
         yield from _loaded(name, fitted, count)
 
 
@@ -167,5 +172,7 @@ def audits(subject: Subject, device: torch.device) -> Iterator[Found]:
     )
     for name, verdict in there.items():
         same = verdict.holds == here[name].holds
-        said = "" if same else f"{here[name].holds} on the CPU, {verdict.holds} there: {verdict.evidence}"[:300]
+        said = (
+            "" if same else f"{here[name].holds} on the CPU, {verdict.holds} there: {verdict.evidence}"[:300]
+        )
         yield Found(f"audit: {name}", same, message=said)

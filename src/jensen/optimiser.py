@@ -55,7 +55,9 @@ class Adam:
             eps=1e-8,
             amsgrad=False,
             maximize=False,
-            grad_scale=None if unscaled else scale.float(),  # the kernel reads float32, whatever the weights are
+            grad_scale=None
+            if unscaled
+            else scale.float(),  # the kernel reads float32, whatever the weights are
             found_inf=bad,
         )
 

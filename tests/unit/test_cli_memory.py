@@ -23,7 +23,9 @@ def test_running_out_of_memory_is_said_with_what_to_do(
 
     monkeypatch.setattr(jensen, "fit", full)
     monkeypatch.setattr("jensen.fitting.fit", full)
-    done = CliRunner().invoke(cli, ["fit", "digits", "--model", "made", "--steps", "2", *["--json"][: int(as_json)]])
+    done = CliRunner().invoke(
+        cli, ["fit", "digits", "--model", "made", "--steps", "2", *["--json"][: int(as_json)]]
+    )
     assert done.exit_code == 2, done.output
     if as_json:
         error = json.loads(done.stdout)["error"]

@@ -40,7 +40,9 @@ def test_on_a_cpu_nothing_is_switched() -> None:
         assert torch.backends.cudnn.allow_tf32
 
 
-@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch before 2.9 has one way to say it")
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cudnn, "conv"), reason="torch before 2.9 has one way to say it"
+)
 @pytest.mark.parametrize("given", ["tf32", "ieee"])
 def test_a_switch_set_by_its_newer_name_is_put_back_by_it(given: str) -> None:
     conv = torch.backends.cudnn.conv
