@@ -45,4 +45,4 @@ def _set_tf32(wanted: bool | str) -> None:
             name = wanted if isinstance(wanted, str) else "tf32" if wanted else "ieee"
             torch.backends.cudnn.conv.fp32_precision = name  # type: ignore[attr-defined]
         else:
-            torch.backends.cudnn.allow_tf32 = wanted
+            torch.backends.cudnn.allow_tf32 = bool(wanted)
