@@ -26,6 +26,7 @@ from jensen.data.known_modes import Modes, known_modes, modes_of_target
 from jensen.errors import UsageError, nearest
 from jensen.fitted import Fitted
 from jensen.model import Model
+from jensen.nn.precision import full_float32
 from jensen.probing.verdict import NAME as LABELS
 from jensen.probing.verdict import views_verdict
 from jensen.space import Space
@@ -221,7 +222,7 @@ def no_trace(module: nn.Module, seed: int) -> Iterator[None]:
     device = device_of(module)
     buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), full_float32(device):
             torch.manual_seed(seed)
             module.eval()
             yield

@@ -152,7 +152,7 @@ class Feed:
 
     def _with_noise(self, x: Tensor, step: int) -> Tensor:
         """Encoded rows, with the noise that they would get in one process."""
-        raw, generator = x.cpu() if x.is_cuda else x, self._generator(2, step)
+        raw, generator = x.cpu(), self._generator(2, step)  # drawn there, the same on every device
         n = len(raw)
         with holding(Share(self.rank * n, (self.rank + 1) * n, self.processes * n)):
             if self.bits is not None:

@@ -26,6 +26,7 @@ from jensen.disk import PROMISE, all_or_nothing, found
 from jensen.errors import Cannot, DataError, UsageError, check_whole
 from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name
+from jensen.nn.precision import full_float32
 from jensen.objective import Objective
 from jensen.quantity import Scores
 from jensen.run_folder import AGAIN, FORMAT, claim, class_of, digest, history_text, read_history, read_record
@@ -297,7 +298,7 @@ class Fitted:
         generator = torch.Generator().manual_seed(0)
         parts = []
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), full_float32(device):
             for start in range(0, len(source), batch):
                 part = slice(start, start + batch)
                 z, _ = self.codec.encode(as_tensor(source[part]), generator)

@@ -58,7 +58,9 @@ class Adam:
             eps=1e-8,
             amsgrad=False,
             maximize=False,
-            grad_scale=None if unscaled else scale,
+            grad_scale=None
+            if unscaled
+            else scale.float(),  # the kernel reads float32, whatever the weights are
             found_inf=bad,
         )
 
@@ -106,7 +108,7 @@ class Momentum:
             nesterov=True,
             maximize=False,
             is_first_step=False,
-            grad_scale=scale,
+            grad_scale=scale.float(),
             found_inf=bad,
         )
 

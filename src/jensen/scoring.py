@@ -16,6 +16,7 @@ from jensen.codec import Codec, as_tensor
 from jensen.functional.counts import check_draws
 from jensen.functional.importance import log_mean_exp
 from jensen.model import Can, Model, one_a_row
+from jensen.nn.precision import full_float32
 from jensen.quantity import Kind
 from jensen.weighing import weighing_for
 
@@ -71,7 +72,7 @@ def log_likelihood(
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), full_float32(device):
             for start in range(0, len(rows), batch):
                 x = as_tensor(rows[start : start + batch])
                 c = None if context is None else on_device(context[start : start + batch], device, dtype)

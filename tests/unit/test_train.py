@@ -21,8 +21,10 @@ from jensen.codec import Integers
 from jensen.errors import DataError, Diverged, UsageError
 from jensen.feed import Feed
 from jensen.model import Can, Model
+from jensen.models import model_class
 from jensen.models.made import MADE
 from jensen.objective import Turn
+from jensen.objectives import objective_for
 from jensen.objectives.likelihood import Likelihood
 from jensen.optimiser import Adam
 from jensen.plan import Plan
@@ -558,6 +560,27 @@ def test_a_batch_too_large_for_the_memory_goes_through_in_pieces_with_equal_grad
     assert "in 4 pieces" in tight.history[0]["event"] and not whole.history[0].get("event")
     with pytest.raises(torch.OutOfMemoryError):
         jensen.fit(type("T", (Tight,), {"most": 0}), real_rows(), plan=plan)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd", "lars"])
+def test_a_float64_model_trains_where_gradients_are_shortened(optimiser: str) -> None:
+    """The same steps as in float32, to its rounding: a factor in float64 is none that the fused kernels take."""
+    plan = Plan(steps=40, batch=50, patience=0, average=0, clip=0.5, optimiser=optimiser, rate=0.01)
+    single, double = Location(Space.real(3)), Location(Space.real(3)).double()
+    for model in (single, double):
+        jensen.fit(model, real_rows(), plan=plan)
+    assert double.m.dtype == torch.float64
+    torch.testing.assert_close(double.m.float(), single.m, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "objective"), [("gan", "adversarial"), ("encoder", "contrastive")])
+def test_what_only_trains_a_float64_model_is_of_its_type(name: str, objective: str) -> None:
+    """Critics and projection heads belong to the objective: in float32 they would refuse what the model gives them."""
+    model = model_class(name)(Space.real(3)).double()
+    for turn in objective_for(model, objective).turns(model):
+        loss = turn(torch.from_numpy(real_rows(20)), None)
+        assert loss.dtype == torch.float64
+        assert {p.dtype for p in turn.parameters()} == {torch.float64}
 
 
 def test_a_source_that_hangs_ends_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:

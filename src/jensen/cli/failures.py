@@ -46,6 +46,16 @@ def failures(ctx: click.Context) -> Iterator[None]:
         again = resume_command(words) if saved else ""
         _say(wrong, given.partition(": ")[0], again, as_json, ("stopped", "kept", "resume"))
         raise click.exceptions.Exit(128 + getattr(error, "signal", signal.SIGINT)) from None
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, and this module does not import torch
+            raise
+        _say(
+            "the device ran out of memory",
+            str(error).partition(". ")[0],
+            "pass a smaller batch or model, or device cpu; a training resumes from its last checkpoint with resume",
+            as_json,
+        )
+        raise click.exceptions.Exit(2) from None
     except click.UsageError as error:
         if not as_json:
             raise
