@@ -31,7 +31,9 @@ def main() -> int:
     try:
         begun = time.perf_counter()
         rows = _write(path, int(args.gigabytes * 1e9 / (4 * COLUMNS)))
-        print(f"{path.stat().st_size / 1e9:.1f} GB, {rows:,} rows, written in {time.perf_counter() - begun:.0f} s")
+        print(
+            f"{path.stat().st_size / 1e9:.1f} GB, {rows:,} rows, written in {time.perf_counter() - begun:.0f} s"
+        )
         command = [sys.executable, __file__, "--train", str(path), "--steps", str(args.steps)]
         environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **os.environ}
         return subprocess.run(command, env=environment).returncode
@@ -85,7 +87,9 @@ def _train(path: Path, steps: int) -> int:
     peak = _peak()
     verdict = "within" if peak <= LIMIT else "ABOVE"
     print(f"{steps:,} steps of {batch:,} rows in {seconds:.0f} s; held-out rows {score}")
-    print(f"peak resident memory {peak:.2f} GB, {verdict} {LIMIT:g} GB, for {path.stat().st_size / 1e9:.1f} GB of rows")
+    print(
+        f"peak resident memory {peak:.2f} GB, {verdict} {LIMIT:g} GB, for {path.stat().st_size / 1e9:.1f} GB of rows"
+    )
     return int(peak > LIMIT)
 
 

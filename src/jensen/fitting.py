@@ -99,9 +99,9 @@ def fit(
     check_seed(seed)
     plan = _budget(plan or (Plan() if target is None else FOR_A_DENSITY), steps, seconds)
     source = _source(rows, target, dim, support, space, context, seed)
-    with torch.random.fork_rng(devices=_cuda_devices()):
+    engine = engine_for(device, devices, strategy)
+    with torch.random.fork_rng(devices=_cuda_devices(engine.device)):
         torch.manual_seed(seed)
-        engine = engine_for(device, devices, strategy)
         built = build(model, source, hyper, plan.batch if engine.device.type == "cpu" else None)
         built.to(engine.device)
         fitted = _Task(source, built, plan, seed, objective, engine).perform(out, resume, overwrite, watch)
@@ -299,8 +299,10 @@ def check_seed(seed: int) -> None:
         )
 
 
-def _cuda_devices() -> list[int]:
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+def _cuda_devices(device: torch.device) -> list[int]:
+    """Those whose random state a seed changes: a fit on the CPU does not wake a GPU up."""
+    awake = device.type == "cuda" or torch.cuda.is_initialized()
+    return list(range(torch.cuda.device_count())) if awake else []
 
 
 def thread_count(space: Space) -> int:

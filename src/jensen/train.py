@@ -360,8 +360,8 @@ class _Training:
         if self.engine.rank != 0:
             return
         tensors["random.cpu"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        if self.engine.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.engine.device)
         if self.engine.stream is not None:  # what is common to all shares goes on, on any number of devices
             tensors[f"random.{self.engine.device.type}"] = self.engine.stream.generator.get_state()
         facts: dict[str, Any] = {
@@ -404,8 +404,8 @@ class _Training:
         self.waited, self.next_check = facts["waited"], facts["next_check"]
         self.looked, self.run = facts["looked"], Run(**facts["run"])
         torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random.cuda"])
+        if "random.cuda" in tensors and self.engine.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.engine.device)
 
     def _state(self) -> dict[str, Tensor]:
         """Every tensor of the turns once, although they share the model."""
