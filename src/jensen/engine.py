@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from jensen.errors import UsageError
 from jensen.functional.share import Share
+from jensen.noise import Stream
 from jensen.objective import Turn
 
 STRATEGIES = ("ddp", "fsdp")
@@ -78,20 +79,6 @@ class Engine(Protocol):
     def finish(self, turns: nn.ModuleList) -> None:
         """Leave the turns with whole weights, plain parameters of this process."""
         ...
-
-
-class Stream:
-    """The random numbers that are common to all shares: torch's own stream from the moment a batch is first cut.
-
-    From then on torch's own is another one in every process, for modules that draw without asking whose rows they are.
-    """
-
-    def __init__(self, device: torch.device, rank: int) -> None:
-        own = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-        self.generator = torch.Generator(device)
-        self.generator.set_state(own)
-        seed = int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(rank + 1)))
-        torch.manual_seed(seed ^ (torch.initial_seed() & (2**62 - 1)))
 
 
 class Alone:

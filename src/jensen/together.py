@@ -18,10 +18,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from jensen.engine import Stream
 from jensen.errors import ProcessLost, UsageError
 from jensen.functional.batch_norm import normalised
 from jensen.functional.share import Share
+from jensen.noise import Stream
 from jensen.objective import Turn
 
 LAUNCHER = "JENSEN_LAUNCHER"

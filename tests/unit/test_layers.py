@@ -42,6 +42,7 @@ LAYERS: list[list[set[str]]] = [
             "together",
             "sharded",
             "parts",
+            "noise",
             "average",
             "checkpoint",
             "feed",
