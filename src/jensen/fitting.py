@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 from jensen._version import __version__
+from jensen.arguments import one_of, said
+from jensen.arguments import path as as_path
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.data import rows as read_rows
@@ -30,7 +32,7 @@ from jensen.objective import Objective
 from jensen.objectives import describe_objective
 from jensen.plan import Plan
 from jensen.run_folder import claim
-from jensen.scoring import place
+from jensen.scoring import place, usable_device
 from jensen.sources import DensitySource, RowsSource, Source, build, sample_rows
 from jensen.space import Space
 from jensen.store import model_record
@@ -92,11 +94,16 @@ def fit(
     = -107.691 nats [-108.528, -106.854]
     """
     check_seed(seed)
+    one_of("plan", plan, (Plan, type(None)), "a Plan", "pass jensen.Plan(batch=64), say")
+    if watch is not None and not callable(watch):
+        raise UsageError(
+            "watch is called with a Moment", f"got {said(watch)}", "pass a function, or leave it out"
+        )
     plan = _budget(plan or (Plan() if target is None else FOR_A_DENSITY), steps, seconds)
     source = _source(rows, target, dim, support, space, context, seed)
     with torch.random.fork_rng(devices=_cuda_devices()):
         torch.manual_seed(seed)
-        where = _device(device)
+        where = usable_device(device)
         built = build(model, source, hyper, plan.batch if where.type == "cpu" else None)
         built.to(where)
         fitted = _Task(source, built, plan, seed, objective).perform(out, resume, overwrite, watch)
@@ -153,7 +160,7 @@ class _Task:
                 f"got {name}",
                 "fit without resume",
             )
-        with nullcontext() if out is None else _open_folder(Path(out), resume, overwrite) as folder:
+        with nullcontext() if out is None else _open_folder(as_path("out", out), resume, overwrite) as folder:
             return self._perform(folder, resume, watch)
 
     def _perform(self, folder: Path | None, resume: bool, watch: Watch | None) -> Fitted:
@@ -274,18 +281,6 @@ def _nothing_to_resume(folder: Path) -> DataError:
     return DataError(
         "there is no interrupted run to resume", f"{folder / CHECKPOINT} is missing", "fit without resume"
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError("that device cannot be used", f"{name!r}: {first}", "use auto or cpu") from None
-    return device
 
 
 def check_seed(seed: int) -> None:

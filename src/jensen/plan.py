@@ -8,10 +8,12 @@ from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar
 
+from jensen.arguments import MOST, said
 from jensen.errors import UsageError
 
 DEFAULT_STEPS = 2000
 OPTIMISERS = ("adam", "sgd", "lars")
+WHOLE = ("steps", "batch", "patience", "checks")
 PRECISIONS = ("float32", "bf16", "auto")
 
 
@@ -70,8 +72,16 @@ class Plan:
         _need("checks >= 1", self.checks, self.checks >= 1)
         _need("decay >= 0", self.decay, self.decay >= 0)
         _need("save_every > 0", self.save_every, self.save_every > 0)
-        _need(f"a precision of {', '.join(PRECISIONS)}", self.precision, self.precision in PRECISIONS)
-        _need(f"an optimiser of {', '.join(OPTIMISERS)}", self.optimiser, self.optimiser in OPTIMISERS)
+        _need(
+            f"a precision of {', '.join(PRECISIONS)}",
+            self.precision,
+            isinstance(self.precision, str) and self.precision in PRECISIONS,
+        )
+        _need(
+            f"an optimiser of {', '.join(OPTIMISERS)}",
+            self.optimiser,
+            isinstance(self.optimiser, str) and self.optimiser in OPTIMISERS,
+        )
         _need("compile to be true or false", self.compile, isinstance(self.compile, bool))
 
     def progress(self, step: int, seconds: float) -> float:
@@ -121,9 +131,9 @@ Plan.__init__ = _noting(Plan.__init__)  # type: ignore[method-assign]
 
 def _numbers(plan: Plan) -> None:
     """Raise UsageError for a setting that is no number, or no whole one where it counts something."""
-    for name in ("steps", "batch", "patience", "checks"):
+    for name in WHOLE:
         given = getattr(plan, name)
-        if isinstance(given, float) and not given.is_integer():
+        if isinstance(given, Real) and math.isfinite(given) and given != int(float(given)):
             raise UsageError(
                 f"training needs a whole number of {name}", f"got {given}", "correct that setting"
             )
@@ -132,12 +142,16 @@ def _numbers(plan: Plan) -> None:
         *("average", "patience", "checks", "decay", "save_every"),
     ):
         given = getattr(plan, name)
-        if not (isinstance(given, Real) or (given is None and name in ("steps", "seconds"))):
+        if given is None and name in ("steps", "seconds"):
+            continue
+        if isinstance(given, bool) or not isinstance(given, Real) or not abs(float(given)) <= MOST:
             raise UsageError(
-                f"training needs a number for {name}", f"got {given!r:.80}", "correct that setting"
+                f"training needs a number for {name}", f"got {said(given)}", "correct that setting"
             )
+        plain = int(float(given)) if name in WHOLE else float(given)  # a Fraction, say, multiplies no tensor
+        object.__setattr__(plan, name, plain)
 
 
 def _need(what: str, given: object, holds: bool) -> None:
     if not holds:
-        raise UsageError(f"training needs {what}", f"got {given}", "correct that setting")
+        raise UsageError(f"training needs {what}", f"got {said(given)}", "correct that setting")

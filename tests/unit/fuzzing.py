@@ -35,7 +35,9 @@ def ours(quiet: bool = False) -> Iterator[None]:
             except JensenError as error:
                 assert error.wrong and error.given and error.do, f"a part is missing: {error!r}"
         strange = [one for one in said if not issubclass(one.category, JensenWarning)]
-        assert quiet or not strange, f"{strange[0].category.__name__}: {strange[0].message} ({strange[0].filename}:{strange[0].lineno})"
+        assert quiet or not strange, (
+            f"{strange[0].category.__name__}: {strange[0].message} ({strange[0].filename}:{strange[0].lineno})"
+        )
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
@@ -55,6 +57,9 @@ def mark(x: Any) -> Any:
             if x.dtype.hasobject:
                 return x.shape, repr(x.tolist())
             return x.shape, x.dtype, x.strides, x.flags.writeable, x.tobytes(), repr(getattr(x, "mask", None))
+        if hasattr(x, "iloc") and hasattr(x, "columns"):  # pandas pickles what it has cached as well
+            columns = [repr(x.iloc[:, i].tolist()) for i in range(x.shape[1])]
+            return columns, repr(x.columns.tolist()), repr(x.index.tolist()), list(map(str, x.dtypes))
         return hashlib.blake2b(pickle.dumps(x)).digest()
     except Exception:  # what has no copy, such as an iterator, is not compared
         return None

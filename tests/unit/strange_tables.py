@@ -55,13 +55,24 @@ def pandas_frame(some: Strange) -> Any:
         names = [some.name() for _ in range(d)]
     elif how == 1:
         names = [some.option() for _ in range(d)]
-        names = [name if isinstance(name, (int, str, float, tuple, bytes, type(None))) else "q" for name in names]
+        names = [
+            name if isinstance(name, (int, str, float, tuple, bytes, type(None))) else "q" for name in names
+        ]
     elif how == 2:
         names = ["c0"] * d
-    frame.columns = pd.MultiIndex.from_tuples([("t", i) for i in range(d)]) if how == 3 and d else pd.Index(names, dtype=object)
+    frame.columns = (
+        pd.MultiIndex.from_tuples([("t", i) for i in range(d)])
+        if how == 3 and d
+        else pd.Index(names, dtype=object)
+    )
     if n and some.dice.random() < 0.2:
         frame.index = some.dice.choice(
-            [pd.RangeIndex(5, 5 + n), pd.Index(["i"] * n), pd.MultiIndex.from_product([["m"], range(n)]), pd.date_range(DAY, periods=n)]
+            [
+                pd.RangeIndex(5, 5 + n),
+                pd.Index(["i"] * n),
+                pd.MultiIndex.from_product([["m"], range(n)]),
+                pd.date_range(DAY, periods=n),
+            ]
         )
     return frame.iloc[::-1] if some.dice.random() < 0.1 else frame
 
@@ -96,7 +107,11 @@ def _pandas_column(some: Strange, n: int) -> Any:
         lambda: pd.Series([2**70 + int(v) for v in whole], dtype=object).array,
     ]
     with np.errstate(all="ignore"):
-        return some.dice.choice(special)() if some.dice.random() < 0.4 else pd.Series(plain(some, n), dtype=object).infer_objects().array
+        return (
+            some.dice.choice(special)()
+            if some.dice.random() < 0.4
+            else pd.Series(plain(some, n), dtype=object).infer_objects().array
+        )
 
 
 def polars_frame(some: Strange) -> Any:
@@ -107,7 +122,11 @@ def polars_frame(some: Strange) -> Any:
     found = pl.DataFrame([_polars_column(some, n, f"c{i}") for i in range(d)])
     if d and some.dice.random() < 0.2:
         names = dict.fromkeys(some.name() for _ in range(d))
-        found = found.rename(dict(zip(found.columns, names, strict=False)), strict=False) if len(names) == d else found
+        found = (
+            found.rename(dict(zip(found.columns, names, strict=False)), strict=False)
+            if len(names) == d
+            else found
+        )
     return found.lazy() if some.dice.random() < 0.1 else found
 
 
@@ -173,7 +192,9 @@ def _arrow_column(some: Strange, n: int) -> Any:
         lambda: pa.nulls(n),
         lambda: pa.array([(v, v, v) for v in whole], pa.month_day_nano_interval()),
         lambda: pa.array([2**63 + abs(v) for v in whole], pa.uint64()),
-        lambda: pa.chunked_array([pa.array(whole[: n // 2], pa.int64()), pa.array(whole[n // 2 :], pa.int64())]),
+        lambda: pa.chunked_array(
+            [pa.array(whole[: n // 2], pa.int64()), pa.array(whole[n // 2 :], pa.int64())]
+        ),
         lambda: pa.RunEndEncodedArray.from_arrays([max(n, 1)], [1.5]) if n else pa.nulls(0),
         lambda: pa.array(whole, pa.int64()).view(pa.int64()),
     ]

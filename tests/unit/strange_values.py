@@ -14,16 +14,127 @@ from typing import Any
 import numpy as np
 import torch
 
-DTYPES = ["f2", "f4", "f8", "g", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16", ">f4", ">i8"]
+DTYPES = [
+    "f2",
+    "f4",
+    "f8",
+    "g",
+    "i1",
+    "i2",
+    "i4",
+    "i8",
+    "u1",
+    "u2",
+    "u4",
+    "u8",
+    "?",
+    "c8",
+    "c16",
+    ">f4",
+    ">i8",
+]
 DTYPES += ["U3", "S3", "M8[s]", "M8[D]", "M8[ns]", "m8[s]", "O", "f4,i4", "V4"]
 NUMBERS = ["f2", "f4", "f8", "i1", "i4", "i8", "u1", "u8", "?"]
-EXTREMES = [np.nan, np.inf, -np.inf, -0.0, 5e-324, -1e-310, 1e300, -1e308, 2.0**53 + 2, 2.0**63, 1e38, -1.0, 255.0]
-NAMES = ["a", "b", "A", "", " ", "a\nb", "\x1b[31m", "<b>", "\u202e", "x" * 300, "é", "0", "None", "f0", "'", '"', "\x00"]
-OPTIONS: list[Any] = [None, float("nan"), float("inf"), -1, 0, 1, 2, 3, 2**70, -(2**70), 1.5, 0.0, 1e308, "x", "", b"x"]
-OPTIONS += [[], [1], {}, {"a": 1}, (), (1, 2), True, False, np.int64(3), np.uint64(2**64 - 1), np.float32(0.5)]
-OPTIONS += [np.array(1), np.array([1, 2]), np.zeros((2, 2)), torch.tensor(1), torch.zeros(2), object(), len, int, set()]
-OPTIONS += [decimal.Decimal("1.5"), fractions.Fraction(1, 2), 1j, datetime.date(2024, 1, 1), Path("x"), "\x00", "y" * 5000]
-OPTIONS += ["real", "levels", "value", "dynamic", "label", "a", "digits", "made", ["a"], {"a": "real"}, [None], ["", 3], ...]
+EXTREMES = [
+    np.nan,
+    np.inf,
+    -np.inf,
+    -0.0,
+    5e-324,
+    -1e-310,
+    1e300,
+    -1e308,
+    2.0**53 + 2,
+    2.0**63,
+    1e38,
+    -1.0,
+    255.0,
+]
+NAMES = [
+    "a",
+    "b",
+    "A",
+    "",
+    " ",
+    "a\nb",
+    "\x1b[31m",
+    "<b>",
+    "\u202e",
+    "x" * 300,
+    "é",
+    "0",
+    "None",
+    "f0",
+    "'",
+    '"',
+    "\x00",
+]
+OPTIONS: list[Any] = [
+    None,
+    float("nan"),
+    float("inf"),
+    -1,
+    0,
+    1,
+    2,
+    3,
+    2**70,
+    -(2**70),
+    1.5,
+    0.0,
+    1e308,
+    "x",
+    "",
+    b"x",
+]
+OPTIONS += [
+    [],
+    [1],
+    {},
+    {"a": 1},
+    (),
+    (1, 2),
+    True,
+    False,
+    np.int64(3),
+    np.uint64(2**64 - 1),
+    np.float32(0.5),
+]
+OPTIONS += [
+    np.array(1),
+    np.array([1, 2]),
+    np.zeros((2, 2)),
+    torch.tensor(1),
+    torch.zeros(2),
+    object(),
+    len,
+    int,
+    set(),
+]
+OPTIONS += [
+    decimal.Decimal("1.5"),
+    fractions.Fraction(1, 2),
+    1j,
+    datetime.date(2024, 1, 1),
+    Path("x"),
+    "\x00",
+    "y" * 5000,
+]
+OPTIONS += [
+    "real",
+    "levels",
+    "value",
+    "dynamic",
+    "label",
+    "a",
+    "digits",
+    "made",
+    ["a"],
+    {"a": "real"},
+    [None],
+    ["", 3],
+    ...,
+]
 
 
 class Strange:
@@ -40,7 +151,14 @@ class Strange:
 
     def rows(self) -> Any:
         """Anything that might be meant as rows; four in five are."""
-        kinds: list[Callable[[], Any]] = [self.array, self.array, self.frame, self.tensor, self.frame, self.other]
+        kinds: list[Callable[[], Any]] = [
+            self.array,
+            self.array,
+            self.frame,
+            self.tensor,
+            self.frame,
+            self.other,
+        ]
         return self.dice.choice(kinds)()
 
     def shape(self) -> tuple[int, ...]:
@@ -84,7 +202,12 @@ class Strange:
             if kind in ("f4,i4", "V4"):
                 return np.zeros(values.shape, kind)
             if np.dtype(kind).kind in "iumM":
-                return np.nan_to_num(values, nan=0, posinf=9e18, neginf=-9e18).clip(-9e18, 9e18).astype("i8").astype(kind)
+                return (
+                    np.nan_to_num(values, nan=0, posinf=9e18, neginf=-9e18)
+                    .clip(-9e18, 9e18)
+                    .astype("i8")
+                    .astype(kind)
+                )
             return values.astype(kind)
 
     def objects(self, values: Any) -> Any:
@@ -97,7 +220,18 @@ class Strange:
 
     def laid_out(self, x: Any) -> Any:
         """The same values with other strides, in a subclass, or not to be written to."""
-        ways = ["as is", "as is", "fortran", "reversed", "step", "moved", "broadcast", "masked", "read only", "odd"]
+        ways = [
+            "as is",
+            "as is",
+            "fortran",
+            "reversed",
+            "step",
+            "moved",
+            "broadcast",
+            "masked",
+            "read only",
+            "odd",
+        ]
         how = self.dice.choice([*ways, "matrix", "subclass"])
         if x.ndim == 0 or not x.size:
             return x
@@ -126,11 +260,21 @@ class Strange:
     def tensor(self, shape: tuple[int, ...] | None = None) -> Any:
         """A torch tensor of any type, layout and device that is here."""
         shape = self.shape() if shape is None else shape
-        types = [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.uint8, torch.bool]
+        types = [
+            torch.float32,
+            torch.float64,
+            torch.bfloat16,
+            torch.float16,
+            torch.int64,
+            torch.uint8,
+            torch.bool,
+        ]
         odd = [torch.complex64, torch.float8_e4m3fn, torch.uint16, torch.uint64, torch.int8]
         values = torch.as_tensor(np.nan_to_num(self.values(shape), nan=0.5, posinf=9e3, neginf=-9e3))
         x = values.clamp(-1e15, 1e15).to(self.dice.choice(types if self.dice.random() < 0.8 else odd))
-        how = self.dice.choice(["as is", "grad", "meta", "sparse", "csr", "parameter", "moved", "conj", "inference", "nan"])
+        how = self.dice.choice(
+            ["as is", "grad", "meta", "sparse", "csr", "parameter", "moved", "conj", "inference", "nan"]
+        )
         if how == "grad" and x.dtype in types[:2]:
             return x.requires_grad_() * 1
         if how == "meta":
@@ -199,4 +343,6 @@ def _series(x: Any, which: int) -> Any:
     import pyarrow as pa
 
     flat = x.ravel()
-    return [lambda: pd.Series(flat), lambda: pl.Series(flat), lambda: pa.array(flat), lambda: pd.Index(flat)][which]()
+    return [lambda: pd.Series(flat), lambda: pl.Series(flat), lambda: pa.array(flat), lambda: pd.Index(flat)][
+        which
+    ]()

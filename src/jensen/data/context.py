@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,7 +165,7 @@ def _beside(context: Any, source: Any, opened: Source | Table) -> Table:
     example = source if isinstance(source, str) and source in EXAMPLES else None
     if example and isinstance(context, str) and context == LABEL:
         return example_label(example)
-    if isinstance(context, str) and not Path(context).exists():
+    if isinstance(context, str) and not os.path.exists(context):
         raise _unknown(context, example, opened)
     return from_frame(arrow_table(context), "context")
 

@@ -219,9 +219,13 @@ def encode(batch: Any, fields: Sequence[Field], start: int = 0) -> NDArray[np.fl
 
     Raises DataError for gaps where a column has none, for texts among numbers and for labels that are not known.
     """
+    import pyarrow as pa
+
     out = np.empty((batch.num_rows, len(fields)))
     for site, one in enumerate(fields):
         values = batch.column(one.name)
+        if not pa.types.is_null(values.type):
+            sort_of(one.name, values.type)  # refuses what has no numbers
         empty = nulls(values)
         if empty is not None and not one.gaps:
             refuse_gaps({one.name: (int(empty.sum()), start + int(empty.argmax()))}, batch.num_rows)

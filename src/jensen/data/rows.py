@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import said, texts
 from jensen.data.arraylike import ArrayLike, Part, Source, chunks
 from jensen.data.binarise import are_bits, as_bits, binarised_space, check_binarise, check_grey, split_bits
 from jensen.data.context import ContextRows, context_names, split_contexts, take_context
@@ -21,6 +22,7 @@ from jensen.data.load import open_source
 from jensen.data.split import (
     DEFAULT_SPLIT,
     MOST_HASHED,
+    check_split,
     count_copies,
     fingerprint,
     hash_rows,
@@ -132,9 +134,9 @@ def rows(
     >>> found.space, found.train.shape, found.valid.shape, found.test.shape
     (Space 2, real, density, (14, 2), (2, 2), (4, 2))
     """
-    dropped = [drop] if isinstance(drop, str) else list(drop)
+    dropped = texts("drop", drop, "pass the names of columns")
     check_binarise(binarise)
-    if gaps not in (None, "value", "unseen", "refuse"):
+    if not isinstance(gaps, (str, type(None))) or gaps not in (None, "value", "unseen", "refuse"):
         raise UsageError("unknown way to take gaps", f"got {gaps!r}", "use 'value', 'unseen' or 'refuse'")
     if space is not None and not isinstance(space, Space):
         raise UsageError("space is a Space", f"got {space!r:.80}", "pass Space.real(3), say, or leave it out")
@@ -148,12 +150,10 @@ def rows(
             f"got binarise={binarise!r} too",
             "pass one of them",
         )
-    if memory < 1 or seed < 0:
-        raise UsageError(
-            "memory is a number of bytes above zero and seed is zero or more",
-            f"got memory={memory} and seed={seed}",
-            "leave them out for the defaults",
-        )
+    if not isinstance(name, (str, type(None))):
+        raise UsageError("name is a text", f"got {said(name)}", "leave it out for the name of the source")
+    if split is not None:
+        split = check_split(split)
     example = _open(source, space, split, seed, memory)
     shares = tuple(split) if split is not None else example.split
     if example.parts is None:
@@ -193,7 +193,7 @@ def read(source: Any, space: Space, *, drop: Sequence[str] = (), memory: int = M
     >>> read([[0.0, 1.0], [1.0, 1.0]], Space.binary(2)).tolist()
     [[0.0, 1.0], [1.0, 1.0]]
     """
-    dropped = [drop] if isinstance(drop, str) else list(drop)
+    dropped = texts("drop", drop, "pass the names of columns")
     if isinstance(source, Rows):
         same = source.space.binarised(None) == space.binarised(None)  # bits are bits, however they were made
         return _as_they_are(source, source.space if same else space, None, dropped).test

@@ -171,21 +171,44 @@ def from_frame(frame: Any, name: str = "table") -> Table:
     import narwhals as nw
     import pyarrow as pa
 
-    known = nw.from_native(frame)
-    if isinstance(known, nw.LazyFrame):
-        known = known.collect()
+    try:
+        known = nw.from_native(_named_by_texts(frame))
+        if isinstance(known, nw.LazyFrame):
+            known = known.collect()
+    except (
+        Exception
+    ) as error:  # every library has errors of its own, of names that come twice and of lazy frames
+        raise _unreadable(error) from error
     try:
         table = known.to_arrow()
     except (pa.ArrowException, TypeError) as error:
         raise _mixed_error(known, error) from error
+    except Exception as error:
+        raise _unreadable(error) from error
+    except BaseException as error:  # polars panics outside of Exception, over a name with a zero byte
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _unreadable(error) from None
     return _from_arrow(name, table)
+
+
+def _named_by_texts(frame: Any) -> Any:
+    """A frame of pandas whose names are numbers, pairs or nothing, by their texts; any other as it is."""
+    if not hasattr(frame, "iloc") or all(isinstance(name, str) for name in frame.columns):
+        return frame
+    names = [" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
+    _unique(names)
+    return frame.set_axis(names, axis=1)
 
 
 def is_frame(source: Any) -> bool:
     """Whether narwhals knows this object as a DataFrame."""
     import narwhals as nw
 
-    known = nw.from_native(source, pass_through=True)
+    try:
+        known = nw.from_native(source, pass_through=True)
+    except Exception:  # a frame all the same: narwhals refuses names that come twice
+        return hasattr(source, "columns")
     return isinstance(known, (nw.DataFrame, nw.LazyFrame))
 
 
@@ -284,7 +307,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def _mixed_error(frame: Any, error: Exception) -> DataError:
     """Find the column and row where a column of Python objects changes type."""
-    for name in frame.columns:
+    for name in _unique(frame.columns):
         known = [(row, value) for row, value in enumerate(frame[name].to_list()) if value is not None]
         odd = [(row, value) for row, value in known if isinstance(value, str) != isinstance(known[0][1], str)]
         if odd:
@@ -294,8 +317,13 @@ def _mixed_error(frame: Any, error: Exception) -> DataError:
                 f"row {row} holds {value!r}, row {odd_row} holds {odd_value!r}",
                 "make the column all numbers or all texts",
             )
+    return _unreadable(error)
+
+
+def _unreadable(error: BaseException) -> DataError:
+    told = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(
-        "the table cannot be read", str(error).split("\n")[0], "use columns of one plain type each"
+        "the table cannot be read", f"got {told}", "use columns of one plain type each, by names that differ"
     )
 
 
