@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ def said(value: Any) -> str:
     ('xxxxxx...', 'None')
     """
     try:
-        text = repr(value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            text = repr(value)
     except Exception:  # a stranger's class
         text = f"a {type(value).__name__}"
     text = " ".join(text.split())

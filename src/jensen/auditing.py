@@ -74,6 +74,7 @@ def audit(
     [False]
     """
     check_whole("seed", seed, 0)
+    seed = int(seed)
     one_of("space", space, (Space, type(None)), "a Space", "leave it out for the model's own")
     if input_shape is not None:
         input_shape = sizes("input_shape", input_shape, do="pass one row's shape, such as (1, 28, 28)")

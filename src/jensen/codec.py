@@ -24,7 +24,7 @@ from jensen.arguments import number, one_of, said
 from jensen.errors import DataError, SpaceError
 from jensen.mixed import Columns, Spread
 from jensen.quantity import Kind
-from jensen.space import Space
+from jensen.space import Column, Space
 from jensen.support import Support
 
 
@@ -84,7 +84,7 @@ class Integers:
         return z, torch.zeros(len(x), device=x.device)
 
     def decode(self, z: Tensor) -> Tensor:
-        if all(float(c.low).is_integer() and float(c.step).is_integer() for c in self.space.columns):
+        if all(_in_int64(c) for c in self.space.columns):
             low, step = (side.long() for side in self._grid(z.device))
             return z.long() * step + low
         low, step = self._grid(z.device)
@@ -100,6 +100,12 @@ class Integers:
     def _grid(self, device: torch.device) -> tuple[Tensor, Tensor]:
         low, step = self.space.grid()
         return torch.as_tensor(low, device=device), torch.as_tensor(step, device=device)
+
+
+def _in_int64(column: Column) -> bool:
+    """Whether all values of a column are whole numbers that int64 holds."""
+    whole = float(column.low).is_integer() and float(column.step).is_integer()
+    return whole and max(abs(column.low), abs(column.high), column.step) < 2**63
 
 
 class Standardise:

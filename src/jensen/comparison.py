@@ -203,6 +203,7 @@ def compare(
     )
     one_of("plan", plan, (Plan, type(None)), "a Plan", "pass jensen.Plan(steps=500), say")
     check_seed(seed)
+    seed = int(seed)
     check_whole("seeds", seeds, 1, "fits of every named model", "1 for these weights alone, 5 for the method")
     check_draws(k)
     data = read_rows(rows, context=context)

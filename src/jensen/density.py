@@ -60,10 +60,10 @@ class Density:
     def at(self, x: Tensor) -> Tensor:
         """log density (n,), float64, at points x (n, dim) in the user's numbers. Raises DataError for nan and +inf."""
         values = self.log_density(x.to(self.dtype))
-        if values.shape != (len(x),):
+        if not isinstance(values, Tensor) or values.shape != (len(x),):
             raise DataError(
                 f"a log density gives one number a point, shape ({len(x)},)",
-                f"got {tuple(values.shape)} for points {tuple(x.shape)}",
+                f"got {tuple(values.shape) if isinstance(values, Tensor) else said(values)} for points {tuple(x.shape)}",
                 "sum over the coordinates; x has one point a row",
             )
         bad = values.detach().isnan() | (values.detach() == torch.inf)
@@ -110,6 +110,7 @@ def pose(
     if isinstance(dim, bool) or not isinstance(dim, Integral) or not 1 <= dim <= MOST_SITES:
         raise UsageError("a density has 1 or more coordinates", f"got dim={said(dim)}", "pass dim=2, say")
     check_whole("seed", seed, 0)
+    seed = int(seed)
     if support is not None and not (isinstance(support, (tuple, list)) and len(support) == 2):
         raise UsageError("a support is (low, high)", f"got {said(support)}", "pass (0.0, 1.0), say")
     space = Space.real(int(dim))

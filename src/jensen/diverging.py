@@ -68,6 +68,7 @@ def divergence(
     [-0.1, 2.8]
     """
     check_whole("seed", seed, 0)
+    seed = int(seed)
     check_whole("most", most, 1)
     if most < LEAST_ROWS:
         raise UsageError("most is at least 40", f"got most={most}", "leave it out")

@@ -94,6 +94,7 @@ def fit(
     = -107.691 nats [-108.528, -106.854]
     """
     check_seed(seed)
+    seed = int(seed)  # torch takes no integer of numpy
     one_of("plan", plan, (Plan, type(None)), "a Plan", "pass jensen.Plan(batch=64), say")
     if watch is not None and not callable(watch):
         raise UsageError(

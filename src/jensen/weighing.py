@@ -114,7 +114,7 @@ def weighing_for(
     """
     one_of("method", method, str, "the name of one", f"known: {', '.join(METHODS)}")
     if width is not None:
-        number("width", width, 0, inside=True)
+        width = number("width", width, 0, inside=True)
     if levels is not None:
         whole("levels", levels, 1)
     if method not in METHODS:

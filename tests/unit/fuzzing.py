@@ -49,7 +49,11 @@ def mark(x: Any) -> Any:
 
     try:
         if isinstance(x, torch.Tensor):
-            plain = x.detach()
+            plain = (
+                torch.view_as_real(x.detach().resolve_conj())
+                if x.is_complex() and not x.is_meta
+                else x.detach()
+            )
             if plain.layout is not torch.strided or plain.is_meta:
                 return str(plain.layout), plain.shape, plain.dtype
             return plain.shape, plain.dtype, x.requires_grad, plain.double().numpy().tobytes(), x._version

@@ -32,8 +32,16 @@ DTYPES = [
     "c16",
     ">f4",
     ">i8",
+    "U3",
+    "S3",
+    "M8[s]",
+    "M8[D]",
+    "M8[ns]",
+    "m8[s]",
+    "O",
+    "f4,i4",
+    "V4",
 ]
-DTYPES += ["U3", "S3", "M8[s]", "M8[D]", "M8[ns]", "m8[s]", "O", "f4,i4", "V4"]
 NUMBERS = ["f2", "f4", "f8", "i1", "i4", "i8", "u1", "u8", "?"]
 EXTREMES = [
     np.nan,
@@ -51,9 +59,6 @@ EXTREMES = [
     255.0,
 ]
 NAMES = [
-    "a",
-    "b",
-    "A",
     "",
     " ",
     "a\nb",
@@ -61,66 +66,18 @@ NAMES = [
     "<b>",
     "\u202e",
     "x" * 300,
-    "é",
-    "0",
-    "None",
-    "f0",
-    "'",
-    '"',
     "\x00",
+    *["a", "b", "A", "é", "0", "None", "f0", "'", '"'],
 ]
-OPTIONS: list[Any] = [
-    None,
-    float("nan"),
-    float("inf"),
-    -1,
-    0,
-    1,
-    2,
-    3,
-    2**70,
-    -(2**70),
-    1.5,
-    0.0,
-    1e308,
+LARGE = [2**70, -(2**70), 1e308, float("nan"), float("inf"), np.uint64(2**64 - 1)]
+SMALL = [-1, 0, 1, 2, 3, 1.5, 0.0, True, False, np.int64(3), np.float32(0.5), decimal.Decimal("1.5")]
+PARTS = [[], [1], {}, {"a": 1}, (), (1, 2), set(), ["a"], {"a": "real"}, [None], ["", 3], np.array([1, 2])]
+TEXTS = [
     "x",
     "",
     b"x",
-]
-OPTIONS += [
-    [],
-    [1],
-    {},
-    {"a": 1},
-    (),
-    (1, 2),
-    True,
-    False,
-    np.int64(3),
-    np.uint64(2**64 - 1),
-    np.float32(0.5),
-]
-OPTIONS += [
-    np.array(1),
-    np.array([1, 2]),
-    np.zeros((2, 2)),
-    torch.tensor(1),
-    torch.zeros(2),
-    object(),
-    len,
-    int,
-    set(),
-]
-OPTIONS += [
-    decimal.Decimal("1.5"),
-    fractions.Fraction(1, 2),
-    1j,
-    datetime.date(2024, 1, 1),
-    Path("x"),
     "\x00",
     "y" * 5000,
-]
-OPTIONS += [
     "real",
     "levels",
     "value",
@@ -129,12 +86,10 @@ OPTIONS += [
     "a",
     "digits",
     "made",
-    ["a"],
-    {"a": "real"},
-    [None],
-    ["", 3],
-    ...,
 ]
+ODD = [None, object(), len, int, 1j, ..., fractions.Fraction(1, 2), datetime.date(2024, 1, 1), Path("x")]
+TENSORS = [np.array(1), np.zeros((2, 2)), torch.tensor(1), torch.zeros(2)]
+OPTIONS: list[Any] = [*LARGE, *SMALL, *PARTS, *TEXTS, *ODD, *TENSORS]
 
 
 class Strange:

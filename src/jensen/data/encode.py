@@ -242,7 +242,11 @@ def _numbers(values: Any, one: Field, start: int) -> NDArray[Any]:
     import pyarrow as pa
 
     sort = sort_of(one.name, values.type) if not pa.types.is_null(values.type) else "numbers"
-    if sort in ("texts", "times"):
+    if sort == "times":  # a year beyond 9999 has no Python date to show
+        raise DataError(
+            f"column {one.name!r} must hold numbers", f"got {values.type}", "convert it to numbers"
+        )
+    if sort == "texts":
         texts = values.to_pylist()
         row = next((i for i, text in enumerate(texts) if not _is_number(text)), 0)
         raise DataError(
@@ -280,6 +284,12 @@ def _codes(values: Any, one: Field, start: int) -> NDArray[Any]:
     assert one.labels is not None
     if pa.types.is_null(values.type):
         return np.full(len(values), np.nan)
+    if is_time(values.type):
+        raise DataError(
+            f"column {one.name!r} must hold one of {', '.join(one.labels[:5])}{', ...' if len(one.labels) > 5 else ''}",
+            f"got {values.type}",
+            "convert it to texts, or drop it",
+        )
     known = {label: code for code, label in enumerate(one.labels)}
     coded = values.combine_chunks() if hasattr(values, "combine_chunks") else values
     coded = coded if hasattr(coded, "dictionary") else coded.dictionary_encode()

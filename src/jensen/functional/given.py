@@ -22,7 +22,7 @@ def reals(name: str, value: Any) -> Tensor:
     jensen.errors.UsageError: log_w is a tensor of floats; got [0.0]: pass torch.as_tensor(values, dtype=torch.float64)
     """
     plain = isinstance(value, Tensor) and value.layout is torch.strided and not value.is_meta
-    if not plain or not value.is_floating_point():
+    if not plain or not value.is_floating_point() or torch.finfo(value.dtype).bits < 16:
         what = said(value) if not isinstance(value, Tensor) else _described(value)
         raise UsageError(
             f"{name} is a tensor of floats",

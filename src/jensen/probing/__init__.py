@@ -136,6 +136,7 @@ def probe(
             "fit without context",
         )
     check_whole("seed", seed, 0, 2**32 - 1)
+    seed = int(seed)
     plain = (
         isinstance(shares, (list, tuple)) and shares and all(isinstance(one, (int, float)) for one in shares)
     )

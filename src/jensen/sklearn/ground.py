@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -46,7 +47,9 @@ def checked(estimator: Any, X: Any, *, first: bool = False) -> NDArray[np.float6
 def protocol(X: Any) -> Iterator[None]:
     """What scikit-learn says of input stays as its protocol wants it, ValueError or TypeError; what others say becomes ours."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)  # half of every number would be lost
+            yield
     except (ValueError, TypeError) as error:
         place, step = "", error.__traceback__
         while step is not None:
