@@ -149,20 +149,19 @@ class Space:
     binarisation: Binarisation | None = None
 
     def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "shape", sizes("shape", self.shape))
+        except UsageError:
+            raise _no_row(self.shape) from None
+        if len(self.shape) not in (1, 3):
+            raise _no_row(self.shape)
         with _of_a_space():
-            object.__setattr__(self, "shape", sizes("shape", self.shape, 0))
             columns = one_of(
                 "columns", self.columns, (tuple, list), "a sequence of Column", "pass (Column('real'),)"
             )
             for column in columns:
                 one_of("a column", column, Column, "a Column", "pass Column('real'), say")
         object.__setattr__(self, "columns", tuple(columns))
-        if len(self.shape) not in (1, 3) or any(size < 1 for size in self.shape):
-            raise SpaceError(
-                "a row is a vector (d,) or an image (channels, height, width)",
-                f"got shape {self.shape}",
-                "reshape the rows, with one channel for grey images",
-            )
         if len(self.columns) not in (1, self.dims) or (len(self.columns) > 1 and self.is_image):
             raise SpaceError(
                 "expected one column for all sites, or one a site of a vector",
@@ -380,9 +379,15 @@ def _are_bits(columns: Sequence[Column]) -> bool:
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    with _of_a_space():
-        many = isinstance(shape, Sequence) and not isinstance(shape, str)
-        return sizes("shape", shape if many else (shape,), 0, "pass 3, or (1, 8, 8) for images")
+    return tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else (shape,)
+
+
+def _no_row(shape: Any) -> SpaceError:
+    return SpaceError(
+        "a row is a vector (d,) or an image (channels, height, width)",
+        f"got shape {said(shape)}",
+        "reshape the rows, with one channel for grey images",
+    )
 
 
 def _known(what: str, value: Any, known: Sequence[str]) -> None:

@@ -91,7 +91,6 @@ CALLS: dict[str, Callable[[jensen.Fitted], Any]] = {
     "channels": lambda f: jensen.functional.masks.conv_mask("A", "x", 1, 3),  # type: ignore[arg-type]
     "settings": lambda f: jensen.sklearn.Density("independent", settings=3).fit(X),  # type: ignore[arg-type]
     "setting": lambda f: jensen.sklearn.Density("independent", settings={"rat": 3}).fit(X),
-    "complex columns": lambda f: jensen.sklearn.Density("independent").fit(FRAME.astype(complex)),
     "random_state": lambda f: jensen.sklearn.Density("independent", random_state="x").fit(X),
 }  # fmt: skip
 
