@@ -71,6 +71,10 @@ class JensenWarning(UserWarning):
     """A result that is there, and is to be doubted."""
 
 
+class Unlocked(JensenWarning):
+    """The folder of a run cannot be locked: nothing keeps a second process from writing it."""
+
+
 def check_whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> None:
     """Raise UsageError unless an argument is a whole number from `low` to `high`.
 

@@ -14,6 +14,7 @@ from jensen.errors import UsageError
 DEFAULT_STEPS = 2000
 OPTIMISERS = ("adam", "sgd", "lars")
 WHOLE = ("steps", "batch", "patience", "checks")
+NUMBERS = (*WHOLE, "seconds", "rate", "warmup", "clip", "average", "decay", "save_every")
 PRECISIONS = ("float32", "bf16", "auto")
 
 
@@ -70,7 +71,7 @@ class Plan:
         _need("average from 0 to below 1", self.average, 0 <= self.average < 1)
         _need("patience >= 0", self.patience, self.patience >= 0)
         _need("checks >= 1", self.checks, self.checks >= 1)
-        _need("decay >= 0", self.decay, self.decay >= 0)
+        _need("decay >= 0", self.decay, 0 <= self.decay < math.inf)
         _need("save_every > 0", self.save_every, self.save_every > 0)
         _need(
             f"a precision of {', '.join(PRECISIONS)}",
@@ -130,26 +131,32 @@ Plan.__init__ = _noting(Plan.__init__)  # type: ignore[method-assign]
 
 
 def _numbers(plan: Plan) -> None:
-    """Raise UsageError for a setting that is no number, or no whole one where it counts something."""
-    for name in WHOLE:
-        given = getattr(plan, name)
-        if isinstance(given, Real) and math.isfinite(given) and given != int(float(given)):
-            raise UsageError(
-                f"training needs a whole number of {name}", f"got {given}", "correct that setting"
-            )
-    for name in (
-        *("steps", "seconds", "batch", "rate", "warmup", "clip"),
-        *("average", "patience", "checks", "decay", "save_every"),
-    ):
+    """Plain numbers in place of what stands for them. Raises UsageError for a setting that is no number, or no whole one
+    where it counts something."""
+    for name in NUMBERS:
         given = getattr(plan, name)
         if given is None and name in ("steps", "seconds"):
             continue
-        if isinstance(given, bool) or not isinstance(given, Real) or not abs(float(given)) <= MOST:
+        found = _as_float(given)
+        if found is None or (name in WHOLE and not abs(found) <= MOST):
             raise UsageError(
                 f"training needs a number for {name}", f"got {said(given)}", "correct that setting"
             )
-        plain = int(float(given)) if name in WHOLE else float(given)  # a Fraction, say, multiplies no tensor
-        object.__setattr__(plan, name, plain)
+        if name in WHOLE and not found.is_integer():
+            raise UsageError(
+                f"training needs a whole number of {name}", f"got {given}", "correct that setting"
+            )
+        object.__setattr__(plan, name, int(found) if name in WHOLE else found)
+
+
+def _as_float(given: Any) -> float | None:
+    """A number as Python has it, since no tensor is multiplied by a Fraction; None for what is none."""
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return None
+    try:
+        return float(given)
+    except OverflowError:
+        return None
 
 
 def _need(what: str, given: object, holds: bool) -> None:

@@ -98,10 +98,14 @@ class Column:
         """Plain numbers and texts in place of what stands for them. Raises SpaceError for anything else."""
         do = "pass Column('levels', 256), say"
         with _of_a_space():
-            plain: dict[str, Any] = {
-                "low": number("low", self.low, do=do),
-                "step": number("step", self.step, do=do),
-            }
+            plain: dict[str, Any] = {}
+            for end in ("low", "step"):
+                given = getattr(self, end)
+                plain[end] = given if isinstance(given, float) else number(end, given, do=do)
+            if not (math.isfinite(plain["low"]) and math.isfinite(plain["step"])):
+                raise SpaceError(
+                    "levels need a finite start and a positive step", f"got {self.low} and {self.step}", do
+                )
             one_of("name", self.name, str, "a text", "name the column as the table does")
             if self.levels is not None:
                 plain["levels"] = whole("levels", self.levels, -MOST, do=do)

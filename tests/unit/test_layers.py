@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
-    [{"_version", "arguments", "errors", "quantity", "notebook", "lock", "disk"}],
+    [{"_version", "arguments", "errors", "quantity", "notebook", "lock", "disk", "printable"}],
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [

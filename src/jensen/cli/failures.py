@@ -10,8 +10,10 @@ from contextlib import contextmanager
 
 import click
 
+from jensen.cli.terminal import echo, style
 from jensen.cli.wording import as_options, folded
 from jensen.errors import JensenError
+from jensen.printable import printable
 
 ARGUMENTS = "jensen.arguments"
 """Where the context keeps the words of the command."""
@@ -72,7 +74,8 @@ def _say(
     for place, text in enumerate((wrong, given.removeprefix("got "), do)):
         if text:
             colour = "red" if titles[place] == "error" else "yellow"
-            head = click.style(f"{titles[place]}:".ljust(width), fg=colour, bold=place == 0)
+            head = style(f"{titles[place]}:".ljust(width), fg=colour, bold=place == 0)
             # a command to copy stays on one line
+            text = printable(text)  # a name with a line break forges no line
             shown = text if titles[place] == "resume" else folded(text, width + 1, sys.stderr)
-            click.echo(f"{head} {shown}", err=True)
+            echo(f"{head} {shown}", err=True)

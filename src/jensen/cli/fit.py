@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jensen.cli import options
+from jensen.cli.cautions import cautions
 from jensen.cli.output import (
     base_name,
     describe,
@@ -29,8 +29,9 @@ from jensen.cli.target import (
     refuse_options_of_rows,
     refuse_options_of_targets,
 )
+from jensen.cli.terminal import echo, style
 from jensen.cli.verb import verb
-from jensen.errors import JensenWarning, UsageError
+from jensen.errors import UsageError
 
 if TYPE_CHECKING:
     from jensen.data import Rows
@@ -144,8 +145,7 @@ def fit(
     settle_threads(threads, what["target"].codec.space if data is None else data.space)
     if data is not None:
         describe(data, as_json, quiet)
-    with nothing_halved(folder), open_progress(quiet) as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore", JensenWarning)  # the notes say the same
+    with nothing_halved(folder), open_progress(quiet) as progress, cautions():
         progress.stage(model, "fit")
         fitted = jensen.fit(
             model,
@@ -212,7 +212,7 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
 
     health = fitted.record.get("health")
     part = "validation" if health else "held-out"
-    click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, {part} rows")
+    echo(f"{style(fitted.name, bold=True)} on {data.name}, {part} rows")
     if health:
         lines = health_lines(health)
     else:
@@ -246,5 +246,5 @@ def _how(fitted: Fitted) -> str:
 
 
 def _told(note: dict[str, Any]) -> str:
-    head = click.style("warning: ", fg="yellow", bold=True) if note["doubtful"] else ""
+    head = style("warning: ", fg="yellow", bold=True) if note["doubtful"] else ""
     return f"{head}{note['text']}"

@@ -8,6 +8,8 @@ import shutil
 import textwrap
 from typing import TextIO
 
+from jensen.printable import printable
+
 _SAME = (
     (r"\b(?:pass )?overwrite=True\b", "pass --overwrite"),
     (r"\bpass overwrite\b", "pass --overwrite"),
@@ -51,6 +53,7 @@ def as_options(text: str) -> str:
 
 def folded(text: str, indent: int, stream: TextIO) -> str:
     """Text broken to the width of a terminal, its further lines indented; one line anywhere else."""
+    text = printable(text)
     if not stream.isatty():
         return text
     width = max(40, min(shutil.get_terminal_size().columns, 110)) - indent

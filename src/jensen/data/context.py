@@ -19,6 +19,7 @@ from jensen.data.infer import Kinds, check_kinds, table_space
 from jensen.data.split import hash_rows
 from jensen.data.tables import Table, from_frame
 from jensen.errors import DataError, SpaceError, nearest
+from jensen.printable import printable
 from jensen.space import Column, Space
 
 
@@ -63,7 +64,7 @@ class ContextRows:
 
     def describe(self) -> str:
         """One line: names, and the classes where they are few."""
-        return f"given {describe_context(self.space)}"
+        return f"given {printable(describe_context(self.space))}"
 
     def notes(self) -> tuple[str, ...]:
         """What the split left without training rows."""

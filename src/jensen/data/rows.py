@@ -32,6 +32,7 @@ from jensen.data.split import (
 from jensen.data.survey import refuse_nonfinite
 from jensen.data.tables import Table
 from jensen.errors import DataError, SpaceError, Unusable, UsageError, check_whole
+from jensen.printable import printable
 from jensen.space import Space
 
 MEMORY = 1 << 30
@@ -73,7 +74,7 @@ class Rows:
         counts = self.counts
         parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
         lines = [
-            f"{self.name}: {sum(counts.values()):,} rows ({parts}), seed {self.seed}, hash {self.hash}",
+            f"{printable(self.name)}: {sum(counts.values()):,} rows ({parts}), seed {self.seed}, hash {self.hash}",
             self.space.describe(),
         ]
         named: dict[str, list[str]] = {}
@@ -82,10 +83,10 @@ class Rows:
                 named.setdefault(column.kind, []).append(column.name)
         for kind, names in named.items():
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            lines.append(f"{kind}: {', '.join(names[:8])}{more}")
+            lines.append(f"{kind}: {', '.join(map(printable, names[:8]))}{more}")
         if self.context is not None:
             lines.append(self.context.describe())
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"note: {printable(note)}" for note in self.notes)])
 
     def __repr__(self) -> str:
         return f"Rows {self.describe()}"
