@@ -24,7 +24,7 @@ from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.data import rows as read_rows
 from jensen.density import Density, pose
-from jensen.errors import DataError, Diverged, JensenWarning, UsageError
+from jensen.errors import DataError, Diverged, JensenWarning, OutOfMemory, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
 from jensen.model import Model
@@ -168,9 +168,11 @@ class _Task:
         started = datetime.now(UTC)
         try:
             run = self._solve() if self.objective is None else self._train(folder, resume, watch)
-        except Diverged as error:
+        except (Diverged, OutOfMemory) as error:
             run = error.run or Run()
             run.stopped = str(error)
+            if isinstance(error, OutOfMemory) and not run.steps:
+                raise  # nothing was learned that could be kept
             error.fitted = self._fitted(run, started)
             if folder is not None:
                 error.fitted.write_into(folder)

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from jensen.errors import UsageError
+from jensen.errors import OutOfMemory, UsageError, out_of_memory
 from jensen.objective import Turn
 from jensen.optimiser import Adam, Momentum
 from jensen.plan import Plan
@@ -56,8 +56,10 @@ class Player:
                 loss = self._gradients(x, c)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _out_of_memory(error) or not self.turn.by_rows or self.pieces >= len(x):
+                if not out_of_memory(error):
                     raise
+                if not self.turn.by_rows or self.pieces >= len(x):
+                    raise self._too_large(len(x), error) from error
             for (
                 parameter
             ) in self.parameters:  # after the handler, which holds on to the tensors of the failed pass
@@ -70,6 +72,22 @@ class Player:
         self._clip_and_step(rate)
         self.loss += loss.detach()
         torch.fmin(self.low, loss.detach().to(self.low.dtype), out=self.low)
+
+    def _too_large(self, rows: int, error: Exception) -> OutOfMemory:
+        """What is said of a batch that cannot go through, and why not in pieces."""
+        first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        if self.turn.by_rows:
+            return OutOfMemory(
+                "one row alone does not fit into the memory",
+                f"{self.device}: {first}",
+                "choose a smaller model",
+            )
+        return OutOfMemory(
+            f"a batch does not fit into the memory, and the loss of the turn {self.turn.name!r} is no mean over rows that "
+            "could go through in pieces",
+            f"batch={rows}, {self.device}: {first}",
+            f"pass batch={max(1, rows // 2)}, or choose a smaller model",
+        )
 
     def _gradients(self, x: Tensor, c: Tensor | None) -> Tensor:
         """The loss of a batch, its gradients added to those of the parameters: the mean over rows, piece by piece."""
@@ -144,11 +162,6 @@ class Player:
         )
         for name, tensor in self.optimiser.state().items():
             tensor.copy_(tensors[name])
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: the CPU's allocator says so with a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _fast_bf16(device: torch.device) -> bool:

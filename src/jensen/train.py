@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from jensen.average import Average
 from jensen.checkpoint import damaged, load_checkpoint, save_checkpoint
-from jensen.errors import DataError, Diverged, UsageError
+from jensen.errors import DataError, Diverged, OutOfMemory, UsageError
 from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
 from jensen.objective import Objective
@@ -107,7 +107,10 @@ def train(
     if resume:
         training.resume()
     with asked_to_end() as pressed:
-        training.play(feed, watch, pressed)
+        try:
+            training.play(feed, watch, pressed)
+        except OutOfMemory as error:
+            raise training.short_of_memory(error) from error
     return training.run
 
 
@@ -276,6 +279,18 @@ class _Training:
         )
         diverged.run = self.run
         raise diverged
+
+    def short_of_memory(self, error: OutOfMemory) -> OutOfMemory:
+        """The error with what was learned before the batch that did not fit: the best weights, in the model."""
+        self._keep_best()
+        kept = (
+            f"kept: the best weights up to step {self.run.steps}"
+            if self.run.steps
+            else "nothing was learned yet"
+        )
+        found = OutOfMemory(error.wrong, f"{error.given}; {kept}", error.do)
+        found.run = self.run
+        return found
 
     def _everything(self) -> dict[str, Tensor]:
         """A copy of all that a step changes."""

@@ -12,7 +12,7 @@ import click
 
 from jensen.cli.terminal import echo, style
 from jensen.cli.wording import as_options, folded
-from jensen.errors import JensenError
+from jensen.errors import JensenError, out_of_memory
 from jensen.printable import printable
 
 ARGUMENTS = "jensen.arguments"
@@ -31,6 +31,13 @@ def failures(ctx: click.Context) -> Iterator[None]:
         yield
     except JensenError as error:
         _say(error.wrong, error.given, error.do, as_json)
+        raise click.exceptions.Exit(2) from None
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        first = (str(error).splitlines() or [""])[0][:200] or "no more is said"
+        do = "take fewer rows, smaller batches or a smaller model, or end other programs"
+        _say("the memory does not suffice", first, do, as_json)
         raise click.exceptions.Exit(2) from None
     except KeyboardInterrupt as error:
         wrong, _, given = (str(error) or "interrupted").partition("; ")

@@ -30,6 +30,7 @@ _SAME = (
     (r"\bleave binarise out\b", "leave --binarise out"),
     (r"\bgaps='(\w+)'", r"--gaps \1"),
     (r"\bcolumns=", "--columns"),
+    (r"\bpass batch=(\d+)", r"pass --set batch=\1"),
     (r"\bk=(\d+)", r"-k \1"),
     (r"\bmark the sites to be drawn as missing\b", "name what to draw with --missing"),
     (r"\braise particles\b", "raise --particles"),
