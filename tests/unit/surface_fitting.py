@@ -77,7 +77,7 @@ def fit_options(some: Strange, kit: Kit) -> Case:
     value = some.option(most=3)
     if callable(value) and name in ("watch", "target", "objective"):
         value = None  # what a function of the user's raises is the user's
-    if name == "out" and not value:
+    if name == "out" and isinstance(value, (str, type(None))) and not value:
         value = kit.folder / "out"
     if name == "out" and isinstance(value, (str, Path, bytes)) and not isinstance(value, bytes):
         value = kit.folder / str(value)

@@ -158,6 +158,15 @@ def test_names_of_columns_that_are_no_texts_are_taken_by_their_texts() -> None:
     ] == ["0", "None"]
 
 
+def test_texts_of_every_type_of_arrow_are_read_alike() -> None:
+    texts = [["1", "x", "2"][i % 3] for i in range(60)]
+    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
+        table = pa.table({"a": pa.array(texts).cast(kind), "b": X[:, 0]})
+        with pytest.raises(DataError, match="numbers but for some texts") as refused:
+            jensen.rows(table)
+        assert refused.value.given == "row 1 holds 'x'"
+
+
 def test_errors_of_spaces_keep_their_class() -> None:
     with pytest.raises(SpaceError, match="whole number"):
         jensen.Space.levels(2, 2.5)  # type: ignore[arg-type]

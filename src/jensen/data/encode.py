@@ -137,7 +137,8 @@ def _first(values: Any, wanted: set[str]) -> tuple[int, str]:
     import pyarrow.compute as pc
 
     coded = _coded(values)
-    known = pc.is_in(coded.dictionary, pa.array(list(wanted), coded.dictionary.type))
+    distinct = pc.cast(coded.dictionary, pa.large_string())
+    known = pc.is_in(distinct, pa.array(list(wanted), pa.large_string()))
     row = int(np.flatnonzero(np.asarray(known)[coded.indices.fill_null(0)] & np.asarray(coded.is_valid()))[0])
     return row, coded[row].as_py()
 
