@@ -1,16 +1,18 @@
 """Kill a fit with SIGKILL at random moments, resume it, and compare what it ends with to the uninterrupted run.
 
-    python scripts/soak_crash.py [--moments 100] [--seed 0] [--models made,realnvp,gan]
+    python scripts/soak_crash.py [--moments 100] [--seed 0] [--models made,realnvp,gan,cliff]
 
 A moment is uniform over the whole fit, its final save included; checkpoints are written at every look, so that many
 moments fall into a save. One resume in three is killed as well. What must hold: the same weights bit for bit, the same
-history but for the seconds, no temporary file left. Exit 1 where it does not. CPU only, one thread.
+history but for the seconds, no temporary file left. One of the models goes back to earlier weights on the way, so that
+moments fall before, into and after a rollback. Exit 1 where it does not hold. CPU only, one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 import random
 import shutil
@@ -31,12 +33,30 @@ import jensen
 from jensen.lock import LOCK
 from jensen.plan import Plan
 
+
+class Cliff(jensen.Model):
+    """N(m, 1), but no number once a coordinate of m is below -`edge`: where a large rate overshoots, and half of it does not."""
+
+    accepts = frozenset({"real"})
+
+    def __init__(self, space: jensen.Space, edge: float = 0.7) -> None:
+        super().__init__(space)
+        self.m, self.edge = torch.nn.Parameter(torch.full(space.shape, 12.0)), edge
+
+    def log_prob(self, x: torch.Tensor, c: torch.Tensor | None = None) -> torch.Tensor:
+        """nan where a coordinate of m is below the edge."""
+        out = -0.5 * ((x - self.m).square() + math.log(2 * math.pi)).sum(1)
+        return out * (math.nan if bool((self.m < -self.edge).any()) else 1.0)
+
+
 PLAN = Plan(steps=240, patience=0, save_every=1e-9, batch=64)
 HYPER: dict[str, dict[str, Any]] = {
     "made": {"hidden": [32], "dropout": 0.2},
     "realnvp": {"transforms": 2, "hidden": [16], "actnorm": True},
     "gan": {"width": 16, "depth": 1},
+    "cliff": {},
 }
+STEEP = PLAN.replaced(rate=0.5, warmup=0.0)
 
 
 def rows_for(name: str) -> Any:
@@ -47,7 +67,8 @@ def rows_for(name: str) -> Any:
 
 
 def fit(name: str, rows: Any, folder: Path, resume: bool) -> None:
-    jensen.fit(name, rows, plan=PLAN, seed=1, out=folder, resume=resume, device="cpu", **HYPER[name])
+    model, plan = (Cliff, STEEP) if name == "cliff" else (name, PLAN)
+    jensen.fit(model, rows, plan=plan, seed=1, out=folder, resume=resume, device="cpu", **HYPER[name])
 
 
 def in_child(work: Callable[[], None], kill_after: float | None = None) -> float:
@@ -86,11 +107,11 @@ def state(folder: Path) -> str:
     return "in the first save" if any(".part" in one for one in names) else "before the first checkpoint"
 
 
-def ended(folder: Path) -> tuple[bytes, list[list[str]], list[str]]:
+def ended(name: str, folder: Path) -> tuple[bytes, list[list[str]], list[str]]:
     """What a finished fit is judged by: weights, history without seconds, and the names in its folder."""
     with open(folder / "history.csv", newline="") as file:
         history = [[v for k, v in line.items() if k != "seconds"] for line in csv.DictReader(file)]
-    jensen.load(folder)
+    jensen.load(folder, model=Cliff if name == "cliff" else None)
     # a kill after the end may leave the file of the lock, which says nothing by its presence
     names = sorted(one.name for one in folder.iterdir() if one.name != LOCK)
     return (folder / "model.safetensors").read_bytes(), history, names
@@ -132,7 +153,12 @@ def main() -> int:
             where = survive(name, rows[name], folder, took[name], chance)
             fell.update(where)
             kills += len(where)
-            pairs = zip(("weights", "history", "names"), ended(folder), ended(Path(place, name)), strict=True)
+            pairs = zip(
+                ("weights", "history", "names"),
+                ended(name, folder),
+                ended(name, Path(place, name)),
+                strict=True,
+            )
             other = [what for what, one, two in pairs if one != two]
             if other:
                 wrong.append(f"{', '.join(other)} of {name}, moment {moment}: killed {where}")
@@ -142,9 +168,10 @@ def main() -> int:
         print(f"  {count:4d} {where}")
     for line in wrong:
         print(f"  NOT THE SAME: {line}")
+    cpu = os.times()
     print(
         f"{asked.moments - len(wrong)} of {asked.moments} ended bit for bit like the uninterrupted fit, "
-        f"in {time.perf_counter() - begun:.0f} s"
+        f"in {time.perf_counter() - begun:.0f} s, {sum(cpu[:4]):.0f} s of them CPU"
     )
     return 1 if wrong else 0
 

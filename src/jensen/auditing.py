@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from jensen.adapt import AUTOENCODERS, view
 from jensen.adapt.peer import Peer
+from jensen.arguments import one_of, said, sizes, texts
 from jensen.checks import check_names, run
 from jensen.checks.fixed import first_context, fixed, fixed_at
 from jensen.checks.mode_coverage import NAME as MODE_COVERAGE
@@ -23,7 +25,7 @@ from jensen.checks.subject import Bare, device_of, float_type
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
 from jensen.data.known_modes import Modes, known_modes, modes_of_target
-from jensen.errors import UsageError, nearest
+from jensen.errors import UsageError, check_whole, nearest
 from jensen.fitted import Fitted
 from jensen.model import Model
 from jensen.nn.precision import full_float32
@@ -72,6 +74,12 @@ def audit(
     >>> [v.holds for v in audit(blur, input_shape=(1, 4, 4), checks=["no_leak"])]
     [False]
     """
+    check_whole("seed", seed, 0)
+    seed = int(seed)
+    one_of("space", space, (Space, type(None)), "a Space", "leave it out for the model's own")
+    if input_shape is not None:
+        input_shape = sizes("input_shape", input_shape, do="pass one row's shape, such as (1, 28, 28)")
+    one_of("modes", modes, (str, Modes, type(None)), "a name or Modes", "pass 'ring', say")
     names = _chosen(checks)
     labels = views_verdict(fitted_or_module, rows, seed) if checks is None or LABELS in checks else None
     if adapt is not None:
@@ -140,8 +148,7 @@ def _said(verdict: Verdict, given: str) -> Verdict:
 
 
 def _chosen(checks: Sequence[str] | None) -> list[str]:
-    if isinstance(checks, str):
-        checks = [checks]
+    checks = None if checks is None else texts("checks", checks, f"known: {', '.join(check_names())}")
     unknown = [name for name in checks or [] if name not in (*check_names(), LABELS)]
     if unknown:
         raise UsageError("unknown check", f"got {unknown[0]!r}", nearest(unknown[0], check_names()))
@@ -156,7 +163,7 @@ def subject_of(
         x = None if rows is None else _encoded(given, rows)
         module = _at_one_context(given, given.model, rows)
         return module, _placed(module, x), space or given.codec.model_space
-    x = None if rows is None else (rows if isinstance(rows, Tensor) else as_tensor(rows))[:ROWS]
+    x = None if rows is None else _as_seen(rows)
     if isinstance(given, (Model, Peer)):
         own = space or given.space
         if x is not None:
@@ -169,6 +176,20 @@ def subject_of(
             "pass what jensen.fit returned, or a torch.nn.Module",
         )
     return _bare(given, x, input_shape, channel_order), None, None
+
+
+def _as_seen(rows: Any) -> Tensor:
+    """Rows of what the module itself sees: the first ones, as a tensor. Raises UsageError for anything else."""
+    plain = isinstance(rows, (Tensor, np.ndarray)) and rows.ndim > 0 and len(rows) > 0
+    if plain and isinstance(rows, np.ndarray):
+        plain = rows.dtype.kind in "biuf"
+    if not plain or (isinstance(rows, Tensor) and (rows.is_meta or rows.layout is not torch.strided)):
+        raise UsageError(
+            "rows for a module are what it sees, one row or more",
+            f"got {said(rows)}",
+            "pass a tensor (n, *input_shape)",
+        )
+    return rows[:ROWS] if isinstance(rows, Tensor) else as_tensor(np.asarray(rows[:ROWS]))
 
 
 def _encoded(fitted: Any, rows: Any) -> Tensor:

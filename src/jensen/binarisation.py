@@ -38,12 +38,18 @@ class Binarisation:
         has, lacks = ("threshold", "seed") if self.kind == "threshold" else ("seed", "threshold")
         if getattr(self, has) is None or getattr(self, lacks) is not None:
             given = f"got threshold={self.threshold} and seed={self.seed}"
-            raise SpaceError(f"a {self.kind} binarisation has a {has} and no {lacks}", given)
+            raise SpaceError(
+                f"a {self.kind} binarisation has a {has} and no {lacks}", given, "pass that one alone"
+            )
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise SpaceError("a threshold lies between 0 and 1", f"got {self.threshold}", "0.5 is usual")
         if not -math.inf < self.low < self.high < math.inf or (self.step is not None and not self.step > 0):
             given = f"got {self.low} to {self.high} in steps of {self.step}"
-            raise SpaceError("grey values have a range low < high and a step above zero", given)
+            raise SpaceError(
+                "grey values have a range low < high and a step above zero",
+                given,
+                "8-bit greys: 0 to 255 in steps of 1",
+            )
 
     @property
     def how(self) -> str:

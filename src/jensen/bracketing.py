@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from jensen.annealing import LEVELS, annealed_weights
+from jensen.arguments import number
+from jensen.arguments import whole as as_whole
 from jensen.context import contexts_to_sample
 from jensen.errors import Cannot
 from jensen.fitted import Fitted
@@ -112,6 +114,8 @@ def tightness(
     check_whole("levels", levels, 0, "annealing has a whole number of levels, 0 for none", "300 is usual")
     if width is None:
         width = float(fitted.record.get("width") or 1.0) if k >= POOL else 1.0
+    width = number("width", width, 0, inside=True)
+    seed = as_whole("seed", seed, 0)
     check_draws(k, width)
     generator = torch.Generator().manual_seed(seed)
     given = contexts_to_sample(fitted.context_codec, fitted.name, context, n)

@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.arguments import number, one_of, said
 from jensen.errors import DataError, SpaceError
 from jensen.functional import share
 from jensen.mixed import Columns, Spread
 from jensen.quantity import Kind
-from jensen.space import Space
+from jensen.space import Column, Space
 from jensen.support import Support
 
 
@@ -60,6 +61,7 @@ class Integers:
     random: bool = False
 
     def __init__(self, space: Space) -> None:
+        check_space(space)
         if space.kind in ("real", "mixed") or space.gaps:
             raise SpaceError(
                 "integer codes need discrete rows without gaps",
@@ -83,7 +85,7 @@ class Integers:
         return z, torch.zeros(len(x), device=x.device)
 
     def decode(self, z: Tensor) -> Tensor:
-        if all(float(c.low).is_integer() and float(c.step).is_integer() for c in self.space.columns):
+        if all(_in_int64(c) for c in self.space.columns):
             low, step = (side.long() for side in self._grid(z.device))
             return z.long() * step + low
         low, step = self._grid(z.device)
@@ -101,6 +103,12 @@ class Integers:
         return torch.as_tensor(low, device=device), torch.as_tensor(step, device=device)
 
 
+def _in_int64(column: Column) -> bool:
+    """Whether all values of a column are whole numbers that int64 holds."""
+    whole = float(column.low).is_integer() and float(column.step).is_integer()
+    return whole and max(abs(column.low), abs(column.high), column.step) < 2**63
+
+
 class Standardise:
     """z = (x - mean) / scale for every site; log|det| = -sum log scale, the same for all rows.
 
@@ -115,6 +123,8 @@ class Standardise:
     random: bool = False
 
     def __init__(self, space: Space, mean: Tensor, scale: Tensor) -> None:
+        check_space(space)
+        mean, scale = _moments("mean", mean, space), _moments("scale", scale, space)
         if space.kind != "real":
             raise SpaceError(
                 "only real rows are standardised", f"got {space.describe()}", "dequantise levels first"
@@ -133,7 +143,7 @@ class Standardise:
                 "drop it",
             )
         self.space = space
-        self.mean, self.scale = mean.double(), scale.double()
+        self.mean, self.scale = mean, scale
 
     @classmethod
     def fit(cls, space: Space, x: Tensor) -> Standardise:
@@ -217,12 +227,16 @@ class Logit:
     random: bool = False
 
     def __init__(self, space: Space, low: float, high: float, margin: float = 0.05) -> None:
+        check_space(space)
+        low, high, margin = number("low", low), number("high", high), number("margin", margin)
         if space.kind != "real":
             raise SpaceError(
                 "only real rows have a logit", f"got {space.describe()}", "dequantise levels first"
             )
         if not (-math.inf < low < high < math.inf and 0 < margin < 0.5):
-            raise SpaceError("expected low < high and 0 < margin < 0.5", f"got {low}, {high}, {margin}")
+            raise SpaceError(
+                "expected low < high and 0 < margin < 0.5", f"got {low}, {high}, {margin}", "pass 0, 1, 0.05"
+            )
         self.space, self.low, self.high, self.margin = space, float(low), float(high), float(margin)
 
     @property
@@ -259,8 +273,11 @@ class Chain:
     """Codecs one after another: log-determinants add, kinds add."""
 
     def __init__(self, parts: Sequence[Codec]) -> None:
-        if not parts:
-            raise SpaceError("a chain needs at least one codec", "got none")
+        plain = isinstance(parts, (list, tuple)) and all(hasattr(part, "model_space") for part in parts)
+        if not plain or not parts:
+            raise SpaceError(
+                "a chain needs at least one codec", f"got {said(parts)}", "pass a list of codecs"
+            )
         for before, after in itertools.pairwise(parts):
             left, right = before.model_space, after.space
             if (left.shape, left.kind) != (right.shape, right.kind):
@@ -306,6 +323,25 @@ _CODECS: dict[str, Callable[[Mapping[str, Any]], Codec]] = {
     "Spread": Spread.from_dict,
     "Chain": Chain.from_dict,
 }
+
+
+def check_space(space: Any) -> None:
+    """Raise UsageError unless this is a Space."""
+    one_of("space", space, Space, "a Space", "pass Space.real(3), say")
+
+
+def _moments(name: str, value: Any, space: Space) -> Tensor:
+    """One number for all sites or one each, float64."""
+    one_of(name, value, Tensor, "a tensor", "pass one of the shape of a row")
+    try:
+        fits = not value.is_complex() and torch.broadcast_shapes(value.shape, space.shape) == space.shape
+    except RuntimeError:
+        fits = False
+    if not fits or value.is_meta or value.layout is not torch.strided:
+        raise SpaceError(
+            f"{name} has a number a site", f"got {said(value)}", f"pass a tensor {tuple(space.shape)}"
+        )
+    return value.double()
 
 
 def codec_from_dict(record: Mapping[str, Any]) -> Codec:
@@ -380,7 +416,12 @@ def _float(x: Tensor) -> torch.dtype:
 
 
 def as_tensor(rows: np.ndarray[Any, Any]) -> Tensor:
-    """Rows as a CPU tensor of their own: uint8 and floats keep their type, other integers become int64."""
+    """Rows as a CPU tensor of their own: uint8 and floats keep their type, other integers become int64.
+
+    Whole numbers beyond int64 become float64: they would come out negative.
+    """
+    if rows.dtype == np.uint64 and rows.size and rows.max() > np.iinfo(np.int64).max:
+        return torch.from_numpy(np.array(rows, dtype=np.float64))
     if np.issubdtype(rows.dtype, np.floating):
         return torch.from_numpy(np.array(rows, dtype=np.float32 if rows.dtype.itemsize <= 4 else np.float64))
     return torch.from_numpy(

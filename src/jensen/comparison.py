@@ -17,6 +17,7 @@ import torch
 
 from jensen._version import __version__
 from jensen.adapt.samples import samples_of
+from jensen.arguments import number, one_of, said
 from jensen.conditioning import check_comparable
 from jensen.context import context_facts
 from jensen.data import Rows
@@ -190,9 +191,19 @@ def compare(
     >>> [entry.name for entry in result.entries]
     ['independent']
     """
-    if not 0 < level < 1:
-        raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
+    number("a level", level, 0, 1, "0.95 is usual", inside=True)
+    if watch is not None and not callable(watch):
+        raise UsageError("watch is called with stages", f"got {said(watch)}", "leave it out")
+    one_of(
+        "lens",
+        lens,
+        (str, Fitted, type(None)),
+        "a fitted encoder, 'train' or 'auto'",
+        "pass None for no lens",
+    )
+    one_of("plan", plan, (Plan, type(None)), "a Plan", "pass jensen.Plan(steps=500), say")
     check_seed(seed)
+    seed = int(seed)
     check_whole("seeds", seeds, 1, "fits of every named model", "1 for these weights alone, 5 for the method")
     check_draws(k)
     data = read_rows(rows, context=context)
@@ -206,9 +217,9 @@ def compare(
     budget = (
         plan if steps is None and seconds is None else (plan or Plan()).replaced(steps=steps, seconds=seconds)
     )
-    eye, said = None, ""
+    eye, doubt = None, ""
     if lens == "auto":
-        eye, said = lens_unasked(data, budget or Plan(), seed, device, tell)
+        eye, doubt = lens_unasked(data, budget or Plan(), seed, device, tell)
     elif lens is not None:
         eye = lens_for(lens, data, budget or Plan(), seed, device, tell)
     entries, scores = [], dict[str, list[Scores]]()
@@ -227,7 +238,7 @@ def compare(
     seen = None if eye is None else look(eye, entries, data, seed, tell)
     fidelity = look_at_tables(entries, data, seed, tell)
     facts = {
-        "warnings": [*strangers(chosen, data), *([said] if said else [])],
+        "warnings": [*strangers(chosen, data), *([doubt] if doubt else [])],
         "command": command,
         "seed": seed,
         "k": k,

@@ -102,6 +102,9 @@ def complete(
     """Draw the missing sites of rows given the observed ones: see `Fitted.complete`."""
     for name, value in (("n", n), ("particles", particles)):
         check_whole(name, value, 1, f"{name} is a whole number from 1 on", "n=4 and particles=256, say")
+    n, particles = int(n), int(particles)
+    if seed is not None:
+        check_whole("seed", seed, 0, "a seed is a whole number, 0 or more", "leave it out")
     able = _able(model, codec)
     if context_codec is None:
         refuse_given(type(model).__name__, context)
@@ -111,7 +114,7 @@ def complete(
     z, _ = codec.encode(x)
     exact = _order_exact(able, drawn)
     generator = torch.Generator()
-    generator.seed() if seed is None else generator.manual_seed(seed)
+    generator.seed() if seed is None else generator.manual_seed(int(seed))
     draw = partial(
         _systems, able, z, drawn, _context(able, context_codec, context, rows, len(z)), generator, sampler
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from jensen.arguments import said
 from jensen.codec import Chain, Codec, Standardise
 from jensen.data.targets import TARGETS, Target, target
-from jensen.errors import DataError, SpaceError, UsageError
+from jensen.errors import DataError, SpaceError, UsageError, check_whole
 from jensen.space import Space
 from jensen.support import Support
 
@@ -58,10 +60,10 @@ class Density:
     def at(self, x: Tensor) -> Tensor:
         """log density (n,), float64, at points x (n, dim) in the user's numbers. Raises DataError for nan and +inf."""
         values = self.log_density(x.to(self.dtype))
-        if values.shape != (len(x),):
+        if not isinstance(values, Tensor) or values.shape != (len(x),):
             raise DataError(
                 f"a log density gives one number a point, shape ({len(x)},)",
-                f"got {tuple(values.shape)} for points {tuple(x.shape)}",
+                f"got {tuple(values.shape) if isinstance(values, Tensor) else said(values)} for points {tuple(x.shape)}",
                 "sum over the coordinates; x has one point a row",
             )
         bad = values.detach().isnan() | (values.detach() == torch.inf)
@@ -105,8 +107,12 @@ def pose(
             f"known: {', '.join(TARGETS)}",
         )
     dim = known.dim if known is not None else dim
-    if dim is None or isinstance(dim, bool) or int(dim) != dim or dim < 1:
-        raise UsageError("a density has 1 or more coordinates", f"got dim={dim}", "pass dim=2, say")
+    if isinstance(dim, bool) or not isinstance(dim, Integral) or not 1 <= dim <= MOST_SITES:
+        raise UsageError("a density has 1 or more coordinates", f"got dim={said(dim)}", "pass dim=2, say")
+    check_whole("seed", seed, 0)
+    seed = int(seed)
+    if support is not None and not (isinstance(support, (tuple, list)) and len(support) == 2):
+        raise UsageError("a support is (low, high)", f"got {said(support)}", "pass (0.0, 1.0), say")
     space = Space.real(int(dim))
     support = known.ends if support is None and known is not None else support
     inner = None if support is None else Support(space, *(_ends(end, space.dims) for end in support))
@@ -114,7 +120,7 @@ def pose(
     try:
         raw = Density(name, what, inner or _identity(space), _dtype(what, inner, space.dims))
         start = raw if scale is not None else _best_start(raw, _ends(location, space.dims), seed)
-    except (DataError, SpaceError):
+    except (DataError, SpaceError, UsageError):
         raise
     except Exception as error:
         raise DataError(
@@ -122,7 +128,7 @@ def pose(
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
             f"it is called with a tensor (n, {dim}), float64 or float32, and gives (n,)",
         ) from error
-    spread = _ends(scale, space.dims) if scale is not None else start.codec.parts[-1].scale  # type: ignore[attr-defined]
+    spread = _ends(scale, space.dims) if scale is not None else start.codec.parts[-1].scale
     whiten = Standardise(space, _ends(location, space.dims), spread)
     codec: Codec = whiten if inner is None else Chain([inner, whiten])
     exact = None if known is None else known.sample
@@ -131,13 +137,21 @@ def pose(
     return found
 
 
+MOST_SITES = 1 << 24
+"""Coordinates of the largest density that is asked for anything."""
+
 _SIZED = ("funnel", "banana", "mixture", "many-well", "rings")
 """Targets that take `dim`."""
 
 
 def _ends(value: Ends, dim: int) -> Tensor:
     """One number for all coordinates, or one each: (dim,), float64."""
-    ends = torch.as_tensor(value, dtype=torch.float64).flatten()
+    try:
+        ends = torch.as_tensor(value, dtype=torch.float64).flatten()
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise UsageError(
+            f"expected one number, or one for each of {dim} coordinates", f"got {said(value)}", "pass either"
+        ) from None
     if len(ends) not in (1, dim):
         raise UsageError(
             f"expected one number, or one for each of {dim} coordinates", f"got {len(ends)}", "pass either"

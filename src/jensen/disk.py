@@ -62,13 +62,13 @@ def all_or_nothing(folder: Path) -> Iterator[Callable[[str], Path]]:
     try:
         yield place
         for part in waiting.values():
-            _sync(part)
+            sync(part)
         if len(waiting) > 1:
             _promise(folder, token, list(waiting))
             kept = True
         for name, part in waiting.items():
             os.replace(part, folder / name)
-        _sync(folder)
+        sync(folder)
         if kept:
             os.unlink(folder / PROMISE)
     except OSError as error:
@@ -100,7 +100,7 @@ def tidy(folder: Path) -> None:
             if part.exists():
                 os.replace(part, folder / name)
         if promised:
-            _sync(folder)
+            sync(folder)
         (folder / PROMISE).unlink(missing_ok=True)
         _remove(one for one in folder.iterdir() if _PART.fullmatch(one.name))
     except OSError as error:
@@ -115,7 +115,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it, on the disk. Raises OutputError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sync(folder.absolute().parent)
+        sync(folder.absolute().parent)
     except OSError as error:
         raise OutputError(
             "cannot make the output folder", f"{folder}: {error.strerror}", "choose another place"
@@ -162,10 +162,10 @@ def _promise(folder: Path, token: str, names: list[str]) -> None:
     part = _new(folder, PROMISE, token)
     try:
         part.write_text(json.dumps({"token": token, "names": names}), encoding="utf-8")
-        _sync(part)
-        _sync(folder)  # the complete files have their temporary names for good
+        sync(part)
+        sync(folder)  # the complete files have their temporary names for good
         os.replace(part, folder / PROMISE)
-        _sync(folder)
+        sync(folder)
     except BaseException:
         _remove([folder / PROMISE, part])
         raise
@@ -197,7 +197,7 @@ def _promised(folder: Path) -> dict[str, Path]:
         ) from None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """What was written to a file, or which names a folder holds, is on the disk when this returns."""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folder

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import texts
 from jensen.critics import Features, panel
 from jensen.critics.contest import LEAST_ROWS, SHARES, Parts, split_parts
 from jensen.critics.judgement import Judgement, judge
@@ -67,6 +68,7 @@ def divergence(
     [-0.1, 2.8]
     """
     check_whole("seed", seed, 0)
+    seed = int(seed)
     check_whole("most", most, 1)
     if most < LEAST_ROWS:
         raise UsageError("most is at least 40", f"got most={most}", "leave it out")
@@ -120,7 +122,7 @@ def _marks(x: Array) -> Counter[int]:
 
 
 def _names(given: Sequence[str]) -> list[str]:
-    return [given] if isinstance(given, str) else [str(name) for name in given]
+    return texts("a choice of columns or critics", given)
 
 
 def _embedding(features: Any) -> Features | None:

@@ -18,6 +18,7 @@ from jensen.errors import UsageError
 from jensen.functional.share import Share
 from jensen.noise import Stream
 from jensen.objective import Turn
+from jensen.scoring import usable_device
 
 STRATEGIES = ("ddp", "fsdp")
 
@@ -150,7 +151,7 @@ def engine_for(device: str, devices: int | None, strategy: str = "ddp") -> Engin
         )
     started, here = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if devices is None or (devices == 1 and started == 1):
-        return Alone(device_named(device))
+        return Alone(usable_device(device))
     if devices != here:
         raise UsageError(
             f"{devices} devices take {devices} processes on this machine",
@@ -161,16 +162,3 @@ def engine_for(device: str, devices: int | None, strategy: str = "ddp") -> Engin
     from jensen.together import Together
 
     return (Sharded if strategy == "fsdp" else Together)(device, devices, started // here)
-
-
-def device_named(name: str) -> torch.device:
-    """The device of that name; "auto": the first GPU, or the CPU. Raises UsageError for one that cannot be used."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError("that device cannot be used", f"{name!r}: {first}", "use auto or cpu") from None
-    return device

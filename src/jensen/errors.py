@@ -73,8 +73,25 @@ class ProcessLost(JensenError, RuntimeError):
     folder: Any = None
 
 
+class OutOfMemory(JensenError, MemoryError):
+    """A batch does not fit; what was learned before it is in `fitted`, unless it was the first, and in `run`."""
+
+    fitted: Any = None
+    run: Any = None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch has a class of its own for GPUs, and says so of the CPU with a plain RuntimeError."""
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
 class JensenWarning(UserWarning):
     """A result that is there, and is to be doubted."""
+
+
+class Unlocked(JensenWarning):
+    """The folder of a run cannot be locked: nothing keeps a second process from writing it."""
 
 
 def check_whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> None:

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jensen.arguments import MOST, number, one_of, said, whole
+from jensen.arguments import path as as_path
 from jensen.as_distribution import FittedDistribution, as_distribution
 from jensen.autoregressive import Autoregressive
 from jensen.card import card_text
@@ -23,14 +25,14 @@ from jensen.context import ContextCodec, contexts_to_sample, rows_to_score
 from jensen.data import Bits, Contexts, Rows, hash_rows
 from jensen.data.frames import as_frame
 from jensen.disk import PROMISE, all_or_nothing, found
-from jensen.errors import Cannot, DataError, UsageError, check_whole
+from jensen.errors import Cannot, DataError, UsageError
 from jensen.model import Can, Model, abilities, one_vector_a_row
 from jensen.models import catalogue_name
 from jensen.nn.precision import full_float32
 from jensen.objective import Objective
 from jensen.quantity import Scores
 from jensen.run_folder import AGAIN, FORMAT, claim, class_of, digest, history_text, read_history, read_record
-from jensen.scoring import log_likelihood, on_device, place
+from jensen.scoring import log_likelihood, on_device, place, usable_device
 from jensen.space import Space
 from jensen.store import build_checked, damage_named, load_tensors, load_weights, model_record, write_tensors
 
@@ -106,14 +108,16 @@ class Fitted:
         pass a site, for checks; all give the same rows). Raises Cannot when the model does not sample, or not so.
         `watch` is told how many rows are done.
         """
-        if not isinstance(n, numbers.Integral) or n < 1 or batch < 1:
+        if isinstance(n, bool) or not isinstance(n, numbers.Integral) or not 1 <= n < MOST:
             raise UsageError(
-                "expected at least one row to sample, a whole number", f"got n={n!r}", "pass n=16, say"
+                "expected at least one row to sample, a whole number", f"got n={said(n)}", "pass n=16, say"
             )
-        if seed is not None:
-            check_whole("seed", seed, 0)
+        n, batch = int(n), whole("batch", batch, 1)
+        seed = None if seed is None else whole("seed", seed, 0)
         if Can.SAMPLE not in self.can:
             raise self.model.cannot(Can.SAMPLE)
+        number("temperature", temperature, 0, inside=True)
+        one_of("sampler", sampler, str, "'auto' or 'naive'", "leave it out")
         how: dict[str, Any] = {"temperature": temperature, "sampler": sampler}
         if (temperature, sampler) == (1, "auto"):
             how = {}
@@ -177,6 +181,7 @@ class Fitted:
 
         Raises SpaceError when the rows do not fit, Cannot when the model has no likelihood, UsageError for a context that is missing.
         """
+        seed = whole("seed", seed, 0)
         source, given = rows_to_score(self.context_codec, self.name, rows, self.space, context)
         values, kind, how = log_likelihood(
             self.model,
@@ -304,7 +309,15 @@ class Fitted:
                 z, _ = self.codec.encode(as_tensor(source[part]), generator)
                 h = self.model.embed(on_device(z, device, dtype), self.encoded_context(given, part))
                 parts.append(one_vector_a_row(h, len(z)).cpu().numpy())
-        return np.concatenate(parts)
+        found = np.concatenate(parts)
+        broken = np.flatnonzero(~np.isfinite(found).all(1))
+        if len(broken):
+            raise DataError(
+                "a row's features must be numbers",
+                f"got nan or infinity for {len(broken)} rows, the first is row {broken[0]}",
+                "leave out rows whose values are far outside what the model was fitted to",
+            )
+        return found
 
     def distribution(
         self, context: Any = None, *, batch: int | None = None, dtype: torch.dtype = torch.float32
@@ -316,9 +329,9 @@ class Fitted:
         """
         return as_distribution(self, context, batch, dtype)
 
-    def to(self, device: str) -> Fitted:
-        """Move the model to a device, in place."""
-        self.model.to(device)
+    def to(self, device: str | torch.device) -> Fitted:
+        """Move the model to a device, in place. Raises UsageError for one that is not here."""
+        self.model.to(usable_device(device))
         return self
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -371,15 +384,17 @@ def load(path: str | Path, *, model: type[Model] | None = None, device: str = "c
     A model of the catalogue is found by its name; any other class must be passed as `model`. Raises DataError when
     a file is missing, damaged or from a newer version.
     """
-    folder = Path(path)
+    folder = as_path("a run", path, "pass the folder that fit wrote")
+    one_of("model", model, (type, type(None)), "a Model class", "leave it out for a model of the catalogue")
+    where = usable_device(device)
     for _ in range(RETRIES):
         before = _state(folder)
         try:
-            return _load(folder, model).to(device)
+            return _load(folder, model).to(where)
         except DataError:
             if _state(folder) == before:
                 raise  # nobody was writing it meanwhile
-    return _load(folder, model).to(device)
+    return _load(folder, model).to(where)
 
 
 def _load(folder: Path, model: type[Model] | None) -> Fitted:

@@ -18,12 +18,14 @@ import numpy as np
 import torch
 
 from jensen._version import __version__
+from jensen.arguments import one_of, said
+from jensen.arguments import path as as_path
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.data import rows as read_rows
 from jensen.density import Density, pose
 from jensen.engine import Engine, engine_for
-from jensen.errors import DataError, Diverged, JensenWarning, UsageError
+from jensen.errors import DataError, Diverged, JensenWarning, OutOfMemory, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted
 from jensen.model import Model
@@ -97,6 +99,12 @@ def fit(
     = -107.691 nats [-108.528, -106.854]
     """
     check_seed(seed)
+    seed = int(seed)  # torch takes no integer of numpy
+    one_of("plan", plan, (Plan, type(None)), "a Plan", "pass jensen.Plan(batch=64), say")
+    if watch is not None and not callable(watch):
+        raise UsageError(
+            "watch is called with a Moment", f"got {said(watch)}", "pass a function, or leave it out"
+        )
     plan = _budget(plan or (Plan() if target is None else FOR_A_DENSITY), steps, seconds)
     source = _source(rows, target, dim, support, space, context, seed)
     engine = engine_for(device, devices, strategy)
@@ -165,17 +173,19 @@ class _Task:
                 "fit without resume",
             )
         if out is None or self.engine.rank > 0:  # the first process writes for all
-            return self._perform(None if out is None else Path(out), resume, watch)
-        with _open_folder(Path(out), resume, overwrite) as folder:
+            return self._perform(None if out is None else as_path("out", out), resume, watch)
+        with _open_folder(as_path("out", out), resume, overwrite) as folder:
             return self._perform(folder, resume, watch)
 
     def _perform(self, folder: Path | None, resume: bool, watch: Watch | None) -> Fitted:
         started = datetime.now(UTC)
         try:
             run = self._solve() if self.objective is None else self._train(folder, resume, watch)
-        except Diverged as error:
+        except (Diverged, OutOfMemory) as error:
             run = error.run or Run()
             run.stopped = str(error)
+            if isinstance(error, OutOfMemory) and not run.steps:
+                raise  # nothing was learned that could be kept
             error.fitted = self._fitted(run, started)
             if folder is not None and self.engine.rank == 0:
                 error.fitted.write_into(folder)

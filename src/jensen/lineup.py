@@ -66,9 +66,7 @@ def titled(
         found = dict(models)
     else:
         found = {}
-        given: Iterable[Any] = (
-            models if isinstance(models, Iterable) and not isinstance(models, str) else [models]
-        )
+        given: Iterable[Any] = models if isinstance(models, (list, tuple)) else [models]
         for item in given:
             _check_model(item)
             title = base = item if isinstance(item, str) else item.name

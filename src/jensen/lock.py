@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jensen.errors import JensenWarning, OutputError
+from jensen.errors import OutputError, Unlocked
 
 try:
     import fcntl
@@ -29,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     The kernel holds it (flock), so it ends with the process however that ends, SIGKILL included; a child that the
     process forked and that lives on keeps it. On a file system or a platform without such locks nothing is held, and a
-    JensenWarning says so: there it is up to the user not to write one run from two places.
+    warning (Unlocked) says so: there it is up to the user not to write one run from two places.
     """
     held = _acquire(folder)
     try:
@@ -88,7 +88,7 @@ def _take(handle: int, folder: Path) -> bool:
             ) from None
         warnings.warn(
             f"{folder} cannot be locked ({error.strerror}): do not write this run from two processes",
-            JensenWarning,
+            Unlocked,
             stacklevel=2,
         )
         return False

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.arguments import one_of, whole
 from jensen.density import Density, pose
 from jensen.errors import Cannot, SpaceError, UsageError
 from jensen.fitted import Fitted
@@ -130,6 +131,8 @@ def log_z(
     needs = Can.SAMPLE | Can.LOG_PROB
     if needs & ~fitted.can:
         raise Cannot("log Z needs samples and their log_prob", f"{fitted.name} lacks one", "fit a flow")
+    n, seed = whole("n", n, 1, do="20000 is usual"), whole("seed", seed, 0)
+    one_of("exact", exact, (Tensor, type(None)), "a tensor (n, dim) of exact draws", "leave it out")
     if n < 100 or int(n) != n:
         raise UsageError("log Z needs 100 samples or more", f"got n={n}", "20000 is usual")
     density = target if isinstance(target, Density) else pose(target, fitted.space.dims)
@@ -139,6 +142,8 @@ def log_z(
             f"the density has {density.dim}",
             "fit it to this density",
         )
+    if exact is not None and (exact.ndim != 2 or exact.shape[1] != density.dim or exact.is_meta):
+        raise UsageError("exact draws are rows (n, dim)", f"got shape {tuple(exact.shape)}", "a draw a row")
     q, p = _Proposal(fitted), density_in(fitted, density)
     source = torch.Generator().manual_seed(seed)
     z = q.draw(n, source)

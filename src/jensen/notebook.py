@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from jensen.printable import printable
+
 PRETTY = {"=": "=", ">=": "≥", "<=": "≤", "~": "~"}
 MEANING = {
     "=": "exact",
@@ -40,6 +42,6 @@ def verdict_html(name: str, holds: bool | None, evidence: str, applies: bool = T
     word, mark = VERDICTS[holds] if applies else ("does not apply", "–")
     colour = f"color:{COLOURS[holds]}" if applies else QUIET
     return (
-        f'<div><span style="{colour}">{mark} {word}</span> <b>{escape(name)}</b> '
-        f'<span style="{QUIET}">{escape(evidence)}</span></div>'
+        f'<div><span style="{colour}">{mark} {word}</span> <b>{escape(printable(name))}</b> '
+        f'<span style="{QUIET}">{escape(printable(evidence))}</span></div>'
     )

@@ -8,10 +8,13 @@ from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar
 
+from jensen.arguments import MOST, said
 from jensen.errors import UsageError
 
 DEFAULT_STEPS = 2000
 OPTIMISERS = ("adam", "sgd", "lars")
+WHOLE = ("steps", "batch", "patience", "checks", "accumulate")
+NUMBERS = (*WHOLE, "seconds", "rate", "warmup", "clip", "average", "decay", "save_every")
 PRECISIONS = ("float32", "bf16", "auto")
 
 
@@ -71,10 +74,18 @@ class Plan:
         _need("patience >= 0", self.patience, self.patience >= 0)
         _need("accumulate >= 1", self.accumulate, self.accumulate >= 1)
         _need("checks >= 1", self.checks, self.checks >= 1)
-        _need("decay >= 0", self.decay, self.decay >= 0)
+        _need("decay >= 0", self.decay, 0 <= self.decay < math.inf)
         _need("save_every > 0", self.save_every, self.save_every > 0)
-        _need(f"a precision of {', '.join(PRECISIONS)}", self.precision, self.precision in PRECISIONS)
-        _need(f"an optimiser of {', '.join(OPTIMISERS)}", self.optimiser, self.optimiser in OPTIMISERS)
+        _need(
+            f"a precision of {', '.join(PRECISIONS)}",
+            self.precision,
+            isinstance(self.precision, str) and self.precision in PRECISIONS,
+        )
+        _need(
+            f"an optimiser of {', '.join(OPTIMISERS)}",
+            self.optimiser,
+            isinstance(self.optimiser, str) and self.optimiser in OPTIMISERS,
+        )
         _need("compile to be true or false", self.compile, isinstance(self.compile, bool))
 
     def progress(self, step: int, seconds: float) -> float:
@@ -123,24 +134,34 @@ Plan.__init__ = _noting(Plan.__init__)  # type: ignore[method-assign]
 
 
 def _numbers(plan: Plan) -> None:
-    """Raise UsageError for a setting that is no number, or no whole one where it counts something."""
-    for name in ("steps", "batch", "patience", "checks", "accumulate"):
+    """Plain numbers in place of what stands for them. Raises UsageError for a setting that is no number, or no whole one
+    where it counts something."""
+    for name in NUMBERS:
         given = getattr(plan, name)
-        if isinstance(given, float) and not given.is_integer():
+        if given is None and name in ("steps", "seconds"):
+            continue
+        found = _as_float(given)
+        if found is None or (name in WHOLE and not abs(found) <= MOST):
+            raise UsageError(
+                f"training needs a number for {name}", f"got {said(given)}", "correct that setting"
+            )
+        if name in WHOLE and not found.is_integer():
             raise UsageError(
                 f"training needs a whole number of {name}", f"got {given}", "correct that setting"
             )
-    for name in (
-        *("steps", "seconds", "batch", "rate", "warmup", "clip"),
-        *("average", "patience", "checks", "decay", "save_every", "accumulate"),
-    ):
-        given = getattr(plan, name)
-        if not (isinstance(given, Real) or (given is None and name in ("steps", "seconds"))):
-            raise UsageError(
-                f"training needs a number for {name}", f"got {given!r:.80}", "correct that setting"
-            )
+        object.__setattr__(plan, name, int(found) if name in WHOLE else found)
+
+
+def _as_float(given: Any) -> float | None:
+    """A number as Python has it, since no tensor is multiplied by a Fraction; None for what is none."""
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return None
+    try:
+        return float(given)
+    except OverflowError:
+        return None
 
 
 def _need(what: str, given: object, holds: bool) -> None:
     if not holds:
-        raise UsageError(f"training needs {what}", f"got {given}", "correct that setting")
+        raise UsageError(f"training needs {what}", f"got {said(given)}", "correct that setting")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.engine import Alone, Engine
-from jensen.errors import UsageError
+from jensen.errors import OutOfMemory, UsageError, out_of_memory
 from jensen.functional.share import holding
 from jensen.objective import Turn
 from jensen.optimiser import Adam, Momentum
@@ -68,9 +68,11 @@ class Player:
                 loss = self._gradients(x, c)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                alone = self.engine.processes == 1  # the others would wait for one that begins anew
-                if not (_out_of_memory(error) and self.turn.by_rows and alone) or self.pieces >= len(x):
+                if not out_of_memory(error):
                     raise
+                alone = self.engine.processes == 1  # others would wait for one that begins anew
+                if not (self.turn.by_rows and alone) or self.pieces >= len(x):
+                    raise self._too_large(len(x), error) from error
             for (
                 parameter
             ) in self.parameters:  # after the handler, which holds on to the tensors of the failed pass
@@ -84,6 +86,28 @@ class Player:
         loss = self.engine.mean(loss)
         self.loss += loss
         torch.fmin(self.low, loss.to(self.low.dtype), out=self.low)
+
+    def _too_large(self, rows: int, error: Exception) -> OutOfMemory:
+        """What is said of a batch that cannot go through, and why not in pieces."""
+        first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        if self.turn.by_rows and self.engine.processes > 1:
+            return OutOfMemory(
+                "a share of a batch does not fit into the memory of its device",
+                f"{rows} rows a process, {self.device}: {first}",
+                f"pass accumulate={2 * self.pieces}: each goes through in that many pieces",
+            )
+        if self.turn.by_rows:
+            return OutOfMemory(
+                "one row alone does not fit into the memory",
+                f"{self.device}: {first}",
+                "choose a smaller model",
+            )
+        return OutOfMemory(
+            f"a batch does not fit into the memory, and the loss of the turn {self.turn.name!r} is no mean over rows that "
+            "could go through in pieces",
+            f"batch={rows}, {self.device}: {first}",
+            f"pass batch={max(1, rows // 2)}, or choose a smaller model",
+        )
 
     def _gradients(self, x: Tensor, c: Tensor | None) -> Tensor:
         """The loss of a batch, its gradients added to those of the parameters: the mean over rows, piece by piece."""
@@ -168,11 +192,6 @@ class Player:
         )
         for name, tensor in self.optimiser.state().items():
             put(tensor, tensors[name])
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: the CPU's allocator says so with a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _fast_bf16(device: torch.device) -> bool:

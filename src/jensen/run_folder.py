@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from jensen.arguments import one_of, said
+from jensen.arguments import path as as_path
 from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.disk import check_regular, contents, found, make_folder, read_bytes, tidy
 from jensen.errors import DataError, OutputError, UsageError
@@ -33,7 +35,8 @@ def claim(path: str | Path, overwrite: bool) -> Iterator[Path]:
     Raises OutputError when it holds other files, is in use by another process or cannot be made. A folder that is empty
     in the end goes again.
     """
-    folder = Path(path)
+    folder = as_path("the folder of a run", path)
+    overwrite = one_of("overwrite", overwrite, bool, "true or false", "leave it out")
     _check_free(folder, overwrite)
     make_folder(folder)
     try:
@@ -48,7 +51,13 @@ def claim(path: str | Path, overwrite: bool) -> Iterator[Path]:
 
 
 def _check_free(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
+    try:
+        file = folder.exists() and not folder.is_dir()
+    except OSError as error:  # a name that is too long, say
+        raise OutputError(
+            "cannot make the output folder", f"{said(str(folder))}: {error.strerror}", "choose another place"
+        ) from None
+    if file:
         raise OutputError("a run is a folder", f"{folder} is a file", "choose another name")
     if not folder.is_dir() or not contents(folder):
         return
@@ -62,8 +71,16 @@ def _check_free(folder: Path, overwrite: bool) -> None:
 
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of a run. Raises DataError when there is none, it is damaged or of a newer version."""
-    path = found(folder, "model.json")
-    if not path.exists():
+    try:
+        path = found(folder, "model.json")
+        there = path.exists()
+    except OSError as error:  # a name that is too long, say
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            "there is no run here", f"{said(str(folder))}: {error.strerror}", "pass the folder that fit wrote"
+        ) from None
+    if not there:
         raise DataError("there is no run here", f"{path} is missing", "pass the folder that fit wrote")
     try:
         record = json.loads(_read(path).decode("utf-8"))

@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jensen.arguments import one_of, said
 from jensen.codec import Codec, as_tensor
+from jensen.errors import UsageError
 from jensen.functional.counts import check_draws
 from jensen.functional.importance import log_mean_exp
 from jensen.model import Can, Model, one_a_row
@@ -134,3 +136,16 @@ def _scorer(
         noise = {"generator": generator} if "generator" in signature(model.log_prob_lower).parameters else {}
         return lambda z, c: model.log_prob_lower(z, c, k=k, **noise), Kind.LOWER
     raise model.cannot(Can.LOG_PROB)
+
+
+def usable_device(name: Any) -> torch.device:
+    """A device that is here; "auto" is the GPU where there is one. Raises UsageError for any other."""
+    try:
+        if isinstance(name, str) and name == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(one_of("device", name, (str, torch.device), "its name", "use auto or cpu"))
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).splitlines()[0]
+        raise UsageError("that device cannot be used", f"{said(name)}: {first}", "use auto or cpu") from None
+    return device

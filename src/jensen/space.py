@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import MOST, number, one_of, said, sizes, texts, whole
 from jensen.binarisation import Binarisation
-from jensen.errors import SpaceError
+from jensen.errors import SpaceError, UsageError
 from jensen.quantity import Measure
 
 ColumnKind = Literal["real", "levels", "binary", "categorical"]
@@ -50,20 +52,16 @@ class Column:
     seen: tuple[float, float] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise SpaceError("unknown kind of column", f"got {self.kind!r}", f"use one of {', '.join(KINDS)}")
-        if self.gaps not in GAPS:
-            raise SpaceError("unknown way to take gaps", f"got {self.gaps!r}", "use 'value', 'unseen' or ''")
+        _known("kind of column", self.kind, KINDS)
+        _known("way to take gaps", self.gaps, GAPS)
+        _known("unit of time", self.time, TIMES)
         if self.time not in TIMES or (self.time and self.kind != "real"):
             raise SpaceError(
                 "a real column may count days or seconds",
                 f"got {self.time!r} for {self.kind}",
                 "leave time out",
             )
-        object.__setattr__(self, "low", float(self.low))
-        object.__setattr__(self, "step", float(self.step))
-        if self.labels is not None:
-            object.__setattr__(self, "labels", tuple(self.labels))
+        self._plain()
         if self.kind == "real":
             if self.levels is not None or (self.low, self.step) != (0.0, 1.0):
                 given = (
@@ -71,21 +69,57 @@ class Column:
                     if self.levels is not None
                     else f"a grid from {self.low:g} by {self.step:g}"
                 )
-                raise SpaceError("a real column has no levels", f"got {given}")
+                raise SpaceError(
+                    "a real column has no levels", f"got {given}", "leave levels, low and step out"
+                )
             return
         if self.kind == "binary" and self.levels is None:
             object.__setattr__(self, "levels", 2)
         if self.levels is None or self.levels < 2 or (self.kind == "binary" and self.levels != 2):
             raise SpaceError(
-                f"a {self.kind} column needs its number of levels, 2 or more", f"got {self.levels}"
+                f"a {self.kind} column needs its number of levels, 2 or more",
+                f"got {self.levels}",
+                "pass levels=256, say; a binary column has 2",
             )
-        object.__setattr__(self, "levels", int(self.levels))
-        if not (self.step > 0 and math.isfinite(self.step) and math.isfinite(self.low)):
+        if not self.step > 0:
             raise SpaceError(
-                "levels need a finite start and a positive step", f"got {self.low} and {self.step}"
+                "levels need a finite start and a positive step",
+                f"got {self.low} and {self.step}",
+                "levels are low, low + step, ...",
             )
         if self.labels is not None and len(self.labels) != self.levels:
-            raise SpaceError("expected one label a level", f"got {len(self.labels)} for {self.levels} levels")
+            raise SpaceError(
+                "expected one label a level",
+                f"got {len(self.labels)} for {self.levels} levels",
+                "name every level, or none",
+            )
+
+    def _plain(self) -> None:
+        """Plain numbers and texts in place of what stands for them. Raises SpaceError for anything else."""
+        do = "pass Column('levels', 256), say"
+        with _of_a_space():
+            plain: dict[str, Any] = {}
+            for end in ("low", "step"):
+                given = getattr(self, end)
+                plain[end] = given if isinstance(given, float) else number(end, given, do=do)
+            if not (math.isfinite(plain["low"]) and math.isfinite(plain["step"])):
+                raise SpaceError(
+                    "levels need a finite start and a positive step", f"got {self.low} and {self.step}", do
+                )
+            one_of("name", self.name, str, "a text", "name the column as the table does")
+            if self.levels is not None:
+                plain["levels"] = whole("levels", self.levels, -MOST, do=do)
+            if self.labels is not None:
+                plain["labels"] = tuple(texts("labels", self.labels))
+            if self.grain is not None:
+                plain["grain"] = number("grain", self.grain, 0)
+            if self.seen is not None:
+                one_of("seen", self.seen, (tuple, list), "a pair (low, high)", "leave it out")
+                if len(self.seen) != 2:
+                    raise SpaceError("seen is a pair (low, high)", f"got {said(self.seen)}", "leave it out")
+                plain["seen"] = tuple(number("seen", end) for end in self.seen)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     @property
     def high(self) -> float:
@@ -119,18 +153,24 @@ class Space:
     binarisation: Binarisation | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
-        object.__setattr__(self, "columns", tuple(self.columns))
-        if len(self.shape) not in (1, 3) or any(size < 1 for size in self.shape):
-            raise SpaceError(
-                "a row is a vector (d,) or an image (channels, height, width)",
-                f"got shape {self.shape}",
-                "reshape the rows, with one channel for grey images",
+        try:
+            object.__setattr__(self, "shape", sizes("shape", self.shape))
+        except UsageError:
+            raise _no_row(self.shape) from None
+        if len(self.shape) not in (1, 3):
+            raise _no_row(self.shape)
+        with _of_a_space():
+            columns = one_of(
+                "columns", self.columns, (tuple, list), "a sequence of Column", "pass (Column('real'),)"
             )
+            for column in columns:
+                one_of("a column", column, Column, "a Column", "pass Column('real'), say")
+        object.__setattr__(self, "columns", tuple(columns))
         if len(self.columns) not in (1, self.dims) or (len(self.columns) > 1 and self.is_image):
             raise SpaceError(
                 "expected one column for all sites, or one a site of a vector",
                 f"got {len(self.columns)} for shape {self.shape}",
+                "an image has one column for all of it",
             )
         if self.binarisation is not None and not _are_bits(self.columns):
             raise SpaceError("binarised rows are bits 0 and 1", f"got {self.describe()}", "use Space.binary")
@@ -217,7 +257,9 @@ class Space:
         """Verify rows (n, *shape) at the boundary. Raises SpaceError naming the first row that does not fit."""
         self.check_shape(rows.shape)
         if rows.dtype.kind not in "biuf":
-            raise SpaceError("expected numbers", f"got values of type {rows.dtype}")
+            raise SpaceError(
+                "expected numbers", f"got values of type {rows.dtype}", "convert them with .astype(float)"
+            )
         wrong = ~np.isfinite(rows) if rows.dtype.kind == "f" else np.zeros((1, 1), bool)
         if self.gaps and wrong.any():
             wrong &= ~(np.isnan(rows) & self.may_gap())
@@ -311,7 +353,9 @@ class Space:
     def from_dict(cls, record: Mapping[str, Any]) -> Space:
         """The inverse of to_dict. Raises SpaceError for a row of more than 2^24 sites: an image of 2300x2300 in colour."""
         if math.prod(record["shape"]) > 1 << 24:
-            raise SpaceError("a row is larger than any that was fitted", f"got shape {record['shape']}")
+            raise SpaceError(
+                "a row is larger than any that was fitted", f"got shape {record['shape']}", "scale it down"
+            )
         columns = tuple(
             Column(**{**column, **{key: tuple(column[key]) for key in ("labels", "seen") if column.get(key)}})
             for column in record["columns"]
@@ -339,4 +383,30 @@ def _are_bits(columns: Sequence[Column]) -> bool:
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return tuple(shape) if isinstance(shape, Sequence) else (int(shape),)
+    return tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else (shape,)
+
+
+def _no_row(shape: Any) -> SpaceError:
+    return SpaceError(
+        "a row is a vector (d,) or an image (channels, height, width)",
+        f"got shape {said(shape)}",
+        "reshape the rows, with one channel for grey images",
+    )
+
+
+def _known(what: str, value: Any, known: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise SpaceError(
+            f"unknown {what}",
+            f"got {said(value)}",
+            f"use one of {', '.join(one or repr(one) for one in known)}",
+        )
+
+
+@contextmanager
+def _of_a_space() -> Iterator[None]:
+    """What is wrong with an argument is wrong with the space that it says."""
+    try:
+        yield
+    except UsageError as error:
+        raise SpaceError(error.wrong, error.given, error.do) from None

@@ -23,7 +23,7 @@ from jensen.context import rows_to_score
 from jensen.data import Contexts, Rows
 from jensen.data.settle import settle
 from jensen.data.shown import shown_value
-from jensen.errors import Cannot, UsageError
+from jensen.errors import Cannot, check_whole
 from jensen.model import Can
 from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, some_rows
@@ -134,8 +134,9 @@ def surprise(
     """See `Fitted.surprise`."""
     space = fitted.space
     for name, value in (("n", n), ("draws", draws)):
-        if value < 1 or int(value) != value:
-            raise UsageError(f"{name} is a whole number from 1 on", f"got {name}={value}", "n=10, say")
+        check_whole(name, value, 1)
+    check_whole("seed", seed, 0)
+    seed = int(seed)
     if space.is_image:
         raise Cannot("columns to blame are those of a table", f"got {space.describe()}", "use score")
     if space.dims**2 * 4 > MOST_VALUES:

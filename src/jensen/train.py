@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from jensen.average import Average
 from jensen.checkpoint import checkpoint_in, damaged, load_checkpoint, save_checkpoint
 from jensen.engine import Alone, Engine
-from jensen.errors import DataError, Diverged, ProcessLost, UsageError
+from jensen.errors import DataError, Diverged, OutOfMemory, ProcessLost, UsageError
 from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
 from jensen.objective import Objective
@@ -115,7 +115,10 @@ def train(
             training = _Training(model, objective, plan, validate, folder, fingerprint, engine)
             if resume:
                 training.resume()
-            training.play(feed, watch, pressed)
+            try:
+                training.play(feed, watch, pressed)
+            except OutOfMemory as error:
+                raise training.short_of_memory(error) from error
     except ProcessLost as error:
         raise _with_folder(error, folder) from error
     return training.run
@@ -315,6 +318,18 @@ class _Training:
         )
         diverged.run = self.run
         raise diverged
+
+    def short_of_memory(self, error: OutOfMemory) -> OutOfMemory:
+        """The error with what was learned before the batch that did not fit: the best weights, in the model."""
+        self._keep_best()
+        kept = (
+            f"kept: the best weights up to step {self.run.steps}"
+            if self.run.steps
+            else "nothing was learned yet"
+        )
+        found = OutOfMemory(error.wrong, f"{error.given}; {kept}", error.do)
+        found.run = self.run
+        return found
 
     def _everything(self) -> dict[str, Tensor]:
         """A copy of all that a step changes."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.annealing import LEVELS, annealed_weights
+from jensen.arguments import number, one_of, whole
 from jensen.errors import Cannot, UsageError, nearest
 from jensen.functional.bounds import iwae
 from jensen.functional.importance import effective_share
@@ -111,6 +112,11 @@ def weighing_for(
     `width` None: for 64 draws or more the one `chosen` at the end of the fit, where there is one, otherwise 1: then one
     draw is the ELBO. Raises Cannot where a model has no weights, UsageError for a method or a width that is none.
     """
+    one_of("method", method, str, "the name of one", f"known: {', '.join(METHODS)}")
+    if width is not None:
+        width = number("width", width, 0, inside=True)
+    if levels is not None:
+        whole("levels", levels, 1)
     if method not in METHODS:
         raise UsageError("unknown method of scoring", f"got {method!r}", nearest(str(method), METHODS))
     if levels is not None and method != "annealed":

@@ -29,10 +29,10 @@ def test_running_out_of_memory_is_said_with_what_to_do(
     assert done.exit_code == 2, done.output
     if as_json:
         error = json.loads(done.stdout)["error"]
-        assert (error["wrong"], error["given"]) == ("the device ran out of memory", "CUDA out of memory")
-        assert "batch" in error["do"]
+        assert (error["wrong"], error["given"]) == ("the memory does not suffice", SAID)
+        assert "smaller batches" in error["do"]
     else:
-        assert "error: the device ran out of memory" in done.stderr
+        assert "error: the memory does not suffice" in done.stderr
         assert "Traceback" not in done.output
 
 

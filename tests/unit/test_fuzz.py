@@ -9,22 +9,19 @@ import gzip
 import io
 import os
 import resource
-import signal
 import struct
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fuzzing import ours
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 import jensen
 from jensen.checkpoint import load_checkpoint, save_checkpoint
-from jensen.errors import JensenError
 
 EXAMPLES = int(os.environ.get("JENSEN_FUZZ", "40"))
 MEMORY = 32 << 20
@@ -145,27 +142,6 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
-@contextmanager
-def ours() -> Iterator[None]:
-    """Whatever is raised inside is an error of ours with its three parts, within ten seconds."""
-
-    def late(*_: object) -> None:
-        raise TimeoutError("a reader hangs")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(10)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                yield
-            except JensenError as error:
-                assert error.wrong and error.given and error.do, repr(error)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def fuzz(name: str, valid: bytes, path: Path, read: Callable[[], Any]) -> None:
     """Read damaged versions of a valid file."""
     path.parent.mkdir(exist_ok=True)
@@ -183,7 +159,7 @@ def fuzz(name: str, valid: bytes, path: Path, read: Callable[[], Any]) -> None:
         path.unlink(missing_ok=True)
         path.write_bytes(content)
         counts["refused"] += 1
-        with ours():
+        with ours(quiet=True):
             read()
             counts["read"] += 1
             counts["refused"] -= 1
@@ -225,66 +201,3 @@ def test_a_damaged_checkpoint_is_resumed_or_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, tensors, {"fingerprint": "x", "waited": 3})
     path = tmp_path / "checkpoint.safetensors"
     fuzz("checkpoint", path.read_bytes(), path, lambda: load_checkpoint(tmp_path))
-
-
-# --- the public surface -----------------------------------------------------------------------------------------
-
-shapes = st.lists(st.integers(0, 4), max_size=5).map(tuple)
-dtypes = st.sampled_from(
-    ["f2", "f4", "f8", "i1", "i8", "u1", "u8", "?", "c8", "U3", "S3", "M8[s]", "m8[s]", "O", ">f4", "f4,i4"]
-)
-odd = st.sampled_from([None, float("nan"), float("inf"), -1, 0, 2**70, 1.5, "x", b"x", [], {}, (), True])
-
-
-def arrays(shape: tuple[int, ...], dtype: str, fill: Any) -> Any:
-    with suppress(Exception):
-        values = np.zeros(shape, dtype)
-        with suppress(Exception):
-            values.flat[: values.size // 2 + 1] = fill
-        return values
-    return fill
-
-
-@pytest.fixture(scope="module")
-def fitted(run: Path) -> jensen.Fitted:
-    return jensen.load(run)
-
-
-def surface(fitted: jensen.Fitted, x: Any, value: Any) -> dict[str, Callable[[], Any]]:
-    return {
-        "rows": lambda: jensen.rows(x),
-        "rows, space": lambda: jensen.rows(x, space=value),
-        "rows, kinds": lambda: jensen.rows(np.zeros((9, 2)) + np.arange(9)[:, None], kinds=value),
-        "fit": lambda: jensen.fit("independent", x),
-        "fit, seed": lambda: jensen.fit("independent", np.eye(9), seed=value),
-        "fit, context": lambda: jensen.fit("independent", np.eye(9), context=value),
-        "fit, steps": lambda: jensen.fit("realnvp", np.eye(9), steps=-1 if value in (None, 2**70) else value),
-        "score": lambda: fitted.score(x),
-        "score, k": lambda: fitted.score(np.zeros((2, 2)), k=value),
-        "sample, n": lambda: fitted.sample(value if value != 2**70 else -1),
-        "sample, seed": lambda: fitted.sample(1, seed=value),
-        "embed": lambda: fitted.embed(x),
-        "compare": lambda: jensen.compare(["independent"], x),
-        "compare, models": lambda: jensen.compare(value, np.eye(9)),
-        "divergence": lambda: jensen.divergence(x, np.eye(9)),
-        "divergence, seed": lambda: jensen.divergence(np.eye(9), np.eye(9), seed=value),
-        "audit": lambda: jensen.audit(x if value is None else value),
-        "load": lambda: jensen.load(str(value) if not isinstance(value, str) else value),
-    }
-
-
-@pytest.mark.parametrize("name", sorted(surface(None, None, None)))  # type: ignore[arg-type]
-def test_odd_arguments_are_taken_or_refused(fitted: jensen.Fitted, name: str) -> None:
-    @seed(1)
-    @settings(
-        max_examples=max(EXAMPLES // 4, 8),
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(shapes, dtypes, odd, odd)
-    def one(shape: tuple[int, ...], dtype: str, fill: Any, value: Any) -> None:
-        with ours():
-            surface(fitted, arrays(shape, dtype, fill), value)[name]()
-
-    one()

@@ -23,7 +23,9 @@ import numpy as np
 import pytest
 
 import jensen
+from jensen.checks.verdict import Verdict
 from jensen.errors import DataError, JensenError, UsageError
+from jensen.printable import printable
 
 MIB = 1 << 20
 
@@ -344,6 +346,7 @@ def check_page(text: str) -> None:
     assert parser.scripts == ["application/json", "code"]
     for breaker in BREAKERS[:2] + BREAKERS[3:5]:  # the third may stand in text, not in an attribute
         assert breaker not in text, breaker
+    assert not [c for c in text if c not in "\n\t" and printable(c) != c], "it turns writing round"
     assert "49" not in re.findall(r"<h1[^>]*>(.*?)</h1>", text)
 
 
@@ -363,7 +366,6 @@ def test_a_page_of_a_comparison_escapes_names_of_columns_files_categories_and_mo
 
 
 def test_a_page_of_an_audit_escapes_its_title_command_and_evidence(tmp_path: Path) -> None:
-    from jensen.checks.verdict import Verdict
     from jensen.errors import Cannot
     from jensen.report.audit_page import write_audit
 
@@ -386,6 +388,9 @@ def test_notebook_views_escape_too() -> None:
     parser = Strict()
     parser.feed(text)
     assert not parser.scripts and "<img" not in text
+    turned = jensen.compare({BREAKERS[-1]: fitted}, rows)._repr_html_()
+    verdict = Verdict(BREAKERS[-1], True, BREAKERS[-1])._repr_html_()
+    assert not [c for c in turned + verdict if c != "\n" and printable(c) != c]
 
 
 def test_a_record_read_back_from_a_page_is_data_and_too_deep_a_one_an_error(tmp_path: Path) -> None:

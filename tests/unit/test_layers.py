@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "jensen"
 
 LAYERS: list[list[set[str]]] = [
-    [{"_version", "errors", "quantity", "notebook", "lock", "disk"}],
+    [{"_version", "arguments", "errors", "quantity", "notebook", "lock", "disk", "printable"}],
     [{"space", "binarisation", "functional", "nn", "sampling", "views"}],
     [{"heads", "transforms", "posteriors", "priors"}, {"costs"}, {"critics"}],
     [
@@ -71,7 +71,7 @@ UPWARD = {("quantity", "functional.intervals"), ("comparison", "report"), ("disc
 """The imports that may go up, to a module and what is inside it: a mean carries its interval, and intervals need
 nothing but numbers; a comparison and a divergence hand their records to the report, which must not import them back."""
 
-NARROW = {"functional": {"errors", "functional"}}
+NARROW = {"functional": {"arguments", "errors", "functional"}}
 """What may import less than its layer allows: the mathematics knows tensors only."""
 
 TYPED = {"functional.divergence", "functional.divergence_terms", "functional.evidence", "functional.ratio"}

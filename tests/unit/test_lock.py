@@ -108,6 +108,30 @@ def test_a_file_system_without_locks_is_said_and_the_fit_goes_on(
         assert jensen.load(tmp_path / "run").space.shape == (2,)
 
 
+def test_the_command_line_says_once_that_a_folder_cannot_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    from click.testing import CliRunner
+
+    from jensen.cli import cli
+
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    monkeypatch.chdir(tmp_path)
+    np.savetxt(
+        "rows.csv", np.random.default_rng(0).normal(size=(60, 2)), delimiter=",", header="a,b", comments=""
+    )
+    words = ["fit", "rows.csv", "--model", "independent", "--out", "run", "--json", "--quiet"]
+    result = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert result.exit_code == 0 and '"log_likelihood"' in result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: run cannot be locked (") and "two processes" in line
+
+
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     mine = tmp_path / "mine.txt"
     mine.write_text("keep")

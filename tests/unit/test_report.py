@@ -469,7 +469,7 @@ def test_terminal_table_prints_names_as_they_are(record: dict[str, Any]) -> None
     console = Console(width=140, file=io.StringIO(), color_system=None)
     console.print(terminal_table(record))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "[red]x[/red] [31m" in text and "\x1b" not in text
+    assert "[red]x[/red]\\x1b[31m" in text and "\x1b" not in text
     assert "= -118.4 [-119.6, -117.2]" in text
     assert "\x1b" not in plain_table(record)
 

@@ -7,6 +7,7 @@ import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 import jensen
 from jensen.average import EVERY, Average
 from jensen.codec import Integers
-from jensen.errors import DataError, Diverged, UsageError
+from jensen.errors import DataError, Diverged, OutOfMemory, UsageError
 from jensen.feed import Feed
 from jensen.model import Can, Model
 from jensen.models import model_class
@@ -558,8 +559,45 @@ def test_a_batch_too_large_for_the_memory_goes_through_in_pieces_with_equal_grad
     # 50 rows in pieces of 12 or 13 add up in another order: float32 rounding in every one of 40 steps
     torch.testing.assert_close(tight.model.m, whole.model.m, rtol=1e-5, atol=1e-6)
     assert "in 4 pieces" in tight.history[0]["event"] and not whole.history[0].get("event")
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemory, match="one row alone") as refused:
         jensen.fit(type("T", (Tight,), {"most": 0}), real_rows(), plan=plan)
+    assert refused.value.fitted is None and refused.value.given and refused.value.do
+
+
+@pytest.mark.parametrize("model, objective", [("gan", None), ("encoder", "contrastive")])
+@pytest.mark.parametrize(
+    "said", [torch.OutOfMemoryError("no room"), RuntimeError("can't allocate memory: 8 bytes")]
+)
+def test_a_batch_of_a_loss_that_is_no_mean_over_rows_and_does_not_fit_is_said_and_what_was_learned_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, objective: str | None, said: Exception
+) -> None:
+    from jensen.player import Player
+
+    gradients, moves = Player._gradients, iter(range(10_000))
+    fails = [10_000]
+
+    def tight(self: Player, x: Tensor, c: Tensor | None) -> Tensor:
+        if next(moves) >= fails[0]:
+            raise said
+        return gradients(self, x, c)
+
+    monkeypatch.setattr(Player, "_gradients", tight)
+    plan = Plan(steps=60, batch=32, patience=0)
+    for fails[0], learned in ((0, False), (75, True)):  # a GAN makes two moves a step, an encoder one
+        moves = iter(range(10_000))
+        out = tmp_path / f"{learned}"
+        with pytest.raises(OutOfMemory, match="no mean over rows") as refused:
+            jensen.fit(model, real_rows(), objective=objective, plan=replace(plan, steps=120), out=out)
+        error = refused.value
+        assert "batch=32, cpu: " in error.given and error.do.startswith("pass batch=16")
+        assert (error.fitted is not None) == learned == (out / "model.json").exists()
+        if learned:
+            kept = jensen.load(out)
+            assert "does not fit" in kept.record["run"]["stopped"] and kept.record["run"]["steps"] > 30
+            for name, tensor in kept.model.state_dict().items():
+                assert torch.equal(tensor, error.fitted.model.state_dict()[name]) and tensor.isfinite().all()
+        else:
+            assert not out.exists()
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "sgd", "lars"])

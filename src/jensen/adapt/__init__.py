@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jensen.arguments import one_of
 from jensen.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def view(
     >>> round(view("torch", normal).log_prob(torch.zeros(1, 2)).item(), 4)
     -1.8379
     """
+    one_of("adapt", name, str, "the name of a library", f"known: {', '.join([*VIEWS, *AUTOENCODERS])}")
     if name in AUTOENCODERS:
         if context is not None:
             raise UsageError(f"autoencoders of {name} take no context", "got one", "pass the model alone")

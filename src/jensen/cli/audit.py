@@ -14,6 +14,7 @@ from jensen.cli.failures import command_line
 from jensen.cli.field import document, drawn, look
 from jensen.cli.output import emit, make_parent, refuse_taken_file
 from jensen.cli.subject import AUTOENCODERS, FLOWS, subject_of
+from jensen.cli.terminal import echo, secho, style
 from jensen.cli.verb import verb
 from jensen.cli.wording import as_options, folded
 from jensen.errors import Cannot, UsageError
@@ -157,7 +158,7 @@ def _write(
 
     make_parent(path)
     write_audit(path, target, command, verdicts, field, overwrite=overwrite)
-    click.echo(f"\nreport: {click.style(str(path), bold=True)}", err=as_json)
+    echo(f"\nreport: {style(str(path), bold=True)}", err=as_json)
 
 
 def _rows(subject: Any, source: str | None) -> Any:
@@ -175,18 +176,18 @@ def _rows(subject: Any, source: str | None) -> Any:
 
 def _print(target: str, verdicts: Sequence[Verdict], field: SiteLinks | Cannot | None) -> None:
     applied = [verdict for verdict in verdicts if verdict.details.get("applies", True)]
-    click.secho(target, bold=True)
+    secho(target, bold=True)
     width = max((len(verdict.name) for verdict in applied), default=0)
     for verdict in applied:
         word, colour = _WORDS[verdict.holds]
         text = folded(as_options(verdict.evidence), width + 15, sys.stdout)
-        click.echo(f"  {click.style(f'{word:<9}', fg=colour, bold=True)}  {verdict.name:<{width}}  {text}")
+        echo(f"  {style(f'{word:<9}', fg=colour, bold=True)}  {verdict.name:<{width}}  {text}")
     others = [verdict.name for verdict in verdicts if verdict not in applied]
     if others:
         left_out = f"these do not apply: {', '.join(others)}"
-        click.secho(f"  {folded(left_out, 2, sys.stdout)}", dim=True)
+        secho(f"  {folded(left_out, 2, sys.stdout)}", dim=True)
     if field is not None:
-        click.echo(f"\n{drawn(field)}")
+        echo(f"\n{drawn(field)}")
 
 
 _WORDS = {True: ("holds", "green"), False: ("FAILS", "red"), None: ("undecided", "yellow")}

@@ -14,6 +14,7 @@ from jensen.cli import options
 from jensen.cli.failures import command_line
 from jensen.cli.output import base_name, describe, emit, make_parent, refuse_taken_file
 from jensen.cli.progress import open_progress
+from jensen.cli.terminal import echo, style
 from jensen.cli.verb import verb
 from jensen.cli.wording import folded
 from jensen.errors import UsageError
@@ -163,7 +164,7 @@ def compare(
     if as_json:
         emit({**result.to_dict(), "report": str(path)})
     else:
-        click.echo(f"\nreport: {click.style(str(path), bold=True)}")
+        echo(f"\nreport: {style(str(path), bold=True)}")
 
 
 def _chosen(
@@ -231,25 +232,25 @@ def _print(result: Comparison) -> None:
     if sys.stdout.isatty():
         _draw(record)
     else:
-        click.echo(plain_table(record))
+        echo(plain_table(record))
     lines = order_lines(record)
     if lines:
-        click.echo(f"\nOrders at level {record['order_level']:g}, {record['orders_note']}:")
+        echo(f"\nOrders at level {record['order_level']:g}, {record['orders_note']}:")
     for line in lines:
         colour = None if line.startswith("undecided") else "green"
-        click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
+        echo(f"  {style(folded(line, 4, sys.stdout), fg=colour)}")
     for line in method_lines(record):
-        click.echo(line)
+        echo(line)
     for line in separation_lines(record):
-        click.echo(folded(line, 4, sys.stdout))
+        echo(folded(line, 4, sys.stdout))
     for line in lens_lines(record) + fidelity_lines(record):
-        click.echo(line)
+        echo(line)
     checks = audit_lines(record)
     if checks:
-        click.echo("\nChecks of the models (evidence in the report):")
+        echo("\nChecks of the models (evidence in the report):")
     for line in checks:
         colour = "red" if " fails " in line else None
-        click.echo(f"  {click.style(folded(line, 4, sys.stdout), fg=colour)}")
+        echo(f"  {style(folded(line, 4, sys.stdout), fg=colour)}")
 
 
 def _draw(record: dict[str, Any]) -> None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import secrets
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jensen.cli import options
+from jensen.cli.cautions import cautions
 from jensen.cli.drawn import as_csv, column_names, refuse_long
 from jensen.cli.missing import parse_missing
 from jensen.cli.output import emit, refuse_taken_file
 from jensen.cli.progress import open_progress
 from jensen.cli.score import chosen
+from jensen.cli.terminal import echo, rows_out, style
 from jensen.cli.verb import verb
 from jensen.cli.wording import as_options, folded
-from jensen.errors import DataError, JensenWarning, UsageError
+from jensen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,8 +111,7 @@ def complete(
     else:
         check_target(out, fitted.space, overwrite=overwrite)
     seed = secrets.randbits(31) if seed is None else seed
-    with open_progress(quiet) as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore", JensenWarning)  # the notes say the same
+    with open_progress(quiet) as progress, cautions():
         watch = progress.count(f"completing {rows}", n * len(values))
         found = fitted.complete(values, mask, n, particles=particles, seed=seed, context=given, watch=watch)
     drawn = found.rows.reshape(-1, *fitted.space.shape)
@@ -122,7 +122,7 @@ def complete(
         printed = found.rows.tolist() if out is None else None
         emit({**facts, **_document(found), "columns": column_names(fitted.space), "completions": printed})
     elif out is None:
-        click.echo(as_csv(drawn, fitted.space), nl=False)
+        rows_out(as_csv(drawn, fitted.space))
     if not as_json:
         _tell(found, f"seed {seed}" + (f": {out}" if out else ""), quiet)
 
@@ -192,7 +192,7 @@ def _tell(found: Completion, made: str, quiet: bool) -> None:
     if not quiet:
         first, *others = found.describe().splitlines()
         for line in (f"{first}, {made}", *others[: 2 if low else None]):
-            click.echo(folded(as_options(line), 0, sys.stderr), err=True)
+            echo(folded(as_options(line), 0, sys.stderr), err=True)
     if low:
-        head = click.style("warning:", fg="yellow", bold=True)
-        click.echo(f"{head} {folded(as_options(found.notes[-1]), 9, sys.stderr)}", err=True)
+        head = style("warning:", fg="yellow", bold=True)
+        echo(f"{head} {folded(as_options(found.notes[-1]), 9, sys.stderr)}", err=True)

@@ -12,6 +12,7 @@ import click
 from jensen.cli import options
 from jensen.cli.failures import command_line
 from jensen.cli.output import emit, make_parent, refuse_taken_file
+from jensen.cli.terminal import echo, secho, style
 from jensen.cli.verb import verb
 from jensen.cli.wording import folded
 from jensen.course import CATALOGUE, CHAPTERS, chosen, execute_all
@@ -81,10 +82,10 @@ def _print(claim: Mapping[str, Any], in_full: bool) -> None:
     """A claim as it finishes: verdict, statement, what was found; and line by line where it was asked for by name."""
     mark, colour = MARKS[claim["holds"]]
     evidence = claim["evidence"]
-    head = click.style(f"{mark} {claim['claim']}", fg=colour, bold=True)
-    took = click.style(f"{claim['seconds']:.1f} s", dim=True)
-    click.echo(f"{head}  {folded(claim['statement'], 6, sys.stdout)}")
-    click.echo(f"      {folded(evidence['summary'], 6, sys.stdout)}  {took}")
+    head = style(f"{mark} {claim['claim']}", fg=colour, bold=True)
+    took = style(f"{claim['seconds']:.1f} s", dim=True)
+    echo(f"{head}  {folded(claim['statement'], 6, sys.stdout)}")
+    echo(f"      {folded(evidence['summary'], 6, sys.stdout)}  {took}")
     if in_full:
         _print_findings(evidence)
     sys.stdout.flush()
@@ -96,12 +97,12 @@ def _print_findings(evidence: Mapping[str, Any]) -> None:
 
     for finding in evidence["findings"]:
         mark, colour = MARKS[finding["holds"]]
-        click.echo(f"    {click.style(mark, fg=colour)} {folded(finding['what'], 6, sys.stdout)}")
+        echo(f"    {style(mark, fg=colour)} {folded(finding['what'], 6, sys.stdout)}")
         for line in numbers_said(finding["numbers"]):
-            click.secho(f"        {folded(line, 8, sys.stdout)}", dim=True)
+            secho(f"        {folded(line, 8, sys.stdout)}", dim=True)
     for figure in evidence["figures"]:
         if figure["kind"] == "maps":
-            click.echo(f"\n{signs_drawn(figure)}")
+            echo(f"\n{signs_drawn(figure)}")
 
 
 def _print_total(found: list[dict[str, Any]]) -> None:
@@ -112,7 +113,7 @@ def _print_total(found: list[dict[str, Any]]) -> None:
     parts += [f"{counts[False]} fail"] if counts[False] else []
     parts += [f"{counts[None]} not decided by this run"] if counts[None] else []
     seconds = sum(claim["seconds"] for claim in found)
-    click.secho(f"\n{', '.join(parts)}; {seconds:.0f} s", bold=True)
+    secho(f"\n{', '.join(parts)}; {seconds:.0f} s", bold=True)
 
 
 def _write(path: Path, command: str, found: list[dict[str, Any]], overwrite: bool, as_json: bool) -> None:
@@ -121,4 +122,4 @@ def _write(path: Path, command: str, found: list[dict[str, Any]], overwrite: boo
 
     make_parent(path)
     write_course(path, command, found, overwrite=overwrite)
-    click.echo(f"\nreport: {click.style(str(path), bold=True)}", err=as_json)
+    echo(f"\nreport: {style(str(path), bold=True)}", err=as_json)

@@ -11,8 +11,10 @@ import click
 from jensen.cli import options
 from jensen.cli.failures import command_line
 from jensen.cli.output import emit, make_parent, pairs, refuse_taken_file, shown
+from jensen.cli.terminal import echo, secho, style
 from jensen.cli.verb import verb
 from jensen.cli.wording import as_options, folded
+from jensen.printable import printable
 
 if TYPE_CHECKING:
     from jensen.discrepancy import Divergence
@@ -76,19 +78,19 @@ def divergence(
     if html is not None:  # after the numbers: a full disk must not cost them
         make_parent(Path(html))
         found.to_html(html, titles=(a, b), command=command_line(ctx), overwrite=overwrite)
-        click.echo(f"\nreport: {click.style(html, bold=True)}", err=as_json)
+        echo(f"\nreport: {style(html, bold=True)}", err=as_json)
 
 
 def _print(a: str, b: str, found: Divergence) -> None:
     colour = "yellow" if found.different else "green"
-    click.echo(f"a = {a}, b = {b}: {click.style(found.verdict, fg=colour, bold=True)}")
+    echo(f"a = {printable(a)}, b = {printable(b)}: {style(found.verdict, fg=colour, bold=True)}")
     pairs(_numbers(found))
-    click.echo(f"\n{click.style('what to do', bold=True)}: {folded(found.advice, 2, sys.stdout)}")
+    echo(f"\n{style('what to do', bold=True)}: {folded(found.advice, 2, sys.stdout)}")
     if found.different or any(one.alone for one in found.columns):
         _print_columns(found)
         _print_rows(found)
     for note in found.notes:
-        click.echo(f"{click.style('note', fg='yellow')}: {folded(as_options(note), 4, sys.stdout)}")
+        echo(f"{style('note', fg='yellow')}: {folded(as_options(printable(note)), 4, sys.stdout)}")
 
 
 def _numbers(found: Divergence) -> list[tuple[str, str]]:
@@ -115,11 +117,11 @@ def _print_columns(found: Divergence) -> None:
     told = [one for one in found.columns if one.alone or one.needed][:COLUMNS_SHOWN]
     if not told:
         return
-    click.secho("\ncolumns that differ most (a -> b)", bold=True)
-    width = max(len(one.name) for one in told)
+    secho("\ncolumns that differ most (a -> b)", bold=True)
+    width = max(len(printable(one.name)) for one in told)
     for one in told:
-        click.echo(f"  {one.name:<{width}}  {one.change}")
-        click.secho(f"  {'':<{width}}  {_evidence(one)}", dim=True)
+        echo(f"  {printable(one.name):<{width}}  {printable(one.change)}")
+        secho(f"  {'':<{width}}  {_evidence(one)}", dim=True)
 
 
 def _evidence(one: ColumnShift) -> str:
@@ -131,7 +133,7 @@ def _evidence(one: ColumnShift) -> str:
 
 
 def _print_rows(found: Divergence) -> None:
-    click.secho("\nrows most unlike the other side (counted from 0, among those not trained on)", bold=True)
+    secho("\nrows most unlike the other side (counted from 0, among those not trained on)", bold=True)
     for side in "ab":
         told = ", ".join(str(one.row) for one in found.rows if one.side == side)
-        click.echo(f"  {side}: {told}")
+        echo(f"  {side}: {told}")

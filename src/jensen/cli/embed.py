@@ -10,6 +10,7 @@ import click
 from jensen.cli import options
 from jensen.cli.output import emit, pairs
 from jensen.cli.progress import open_progress
+from jensen.cli.terminal import echo, style
 from jensen.cli.verb import verb
 from jensen.errors import UsageError
 
@@ -99,8 +100,8 @@ def embed(
         probed = None if found is None else found.to_dict()
         emit({**facts, "out": out, "probe": probed, "neighbours": near})
     else:
-        click.echo(
-            f"{click.style(fitted.name, bold=True)} on {rows}: {len(features):,} rows, {features.shape[1]} features"
+        echo(
+            f"{style(fitted.name, bold=True)} on {rows}: {len(features):,} rows, {features.shape[1]} features"
         )
         _print(out, found, near, neighbours)
 
@@ -112,15 +113,15 @@ def _print(out: str | None, found: Probe | None, near: list[dict[str, Any]] | No
     if out is not None:
         pairs([("features", out)])
     if found is not None:
-        click.echo()
-        click.echo(found.table())
-        click.echo(
+        echo()
+        echo(found.table())
+        echo(
             f"\nAccuracy on {found.facts['n']:,} held-out rows of {len(found.facts['classes'])} classes, 95 % intervals "
             f"over rows; the encoder was frozen (weights {found.weights})."
         )
         if found.facts["seen"]:
-            click.echo(f"{click.style('note:', fg='yellow')} {found.facts['seen']}")
-        click.echo(
+            echo(f"{style('note:', fg='yellow')} {found.facts['seen']}")
+        echo(
             "\nLabels of the 5 nearest raw rows after each view: one that costs much may change what a row is."
         )
         pairs([(name, repr(accuracy)) for name, accuracy in found.views.items()])

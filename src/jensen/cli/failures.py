@@ -10,8 +10,10 @@ from contextlib import contextmanager
 
 import click
 
+from jensen.cli.terminal import echo, style
 from jensen.cli.wording import as_options, folded
-from jensen.errors import JensenError, ProcessLost
+from jensen.errors import JensenError, ProcessLost, out_of_memory
+from jensen.printable import printable
 
 ARGUMENTS = "jensen.arguments"
 """Where the context keeps the words of the command."""
@@ -40,22 +42,19 @@ def failures(ctx: click.Context) -> Iterator[None]:
     except JensenError as error:
         _say(error.wrong, error.given, error.do, as_json)
         raise click.exceptions.Exit(2) from None
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        first = (str(error).splitlines() or [""])[0][:200] or "no more is said"
+        do = "take fewer rows, smaller batches or a smaller model, or end other programs"
+        _say("the memory does not suffice", first, do, as_json)
+        raise click.exceptions.Exit(2) from None
     except KeyboardInterrupt as error:
         wrong, _, given = (str(error) or "interrupted").partition("; ")
         saved = given.startswith("the checkpoint")
         again = resume_command(words) if saved else ""
         _say(wrong, given.partition(": ")[0], again, as_json, ("stopped", "kept", "resume"))
         raise click.exceptions.Exit(128 + getattr(error, "signal", signal.SIGINT)) from None
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, and this module does not import torch
-            raise
-        _say(
-            "the device ran out of memory",
-            str(error).partition(". ")[0],
-            "pass a smaller batch or model, or device cpu; a training resumes from its last checkpoint with resume",
-            as_json,
-        )
-        raise click.exceptions.Exit(2) from None
     except click.UsageError as error:
         if not as_json:
             raise
@@ -92,7 +91,8 @@ def _say(
     for place, text in enumerate((wrong, given.removeprefix("got "), do)):
         if text:
             colour = "red" if titles[place] == "error" else "yellow"
-            head = click.style(f"{titles[place]}:".ljust(width), fg=colour, bold=place == 0)
+            head = style(f"{titles[place]}:".ljust(width), fg=colour, bold=place == 0)
             # a command to copy stays on one line
+            text = printable(text)  # a name with a line break forges no line
             shown = text if titles[place] == "resume" else folded(text, width + 1, sys.stderr)
-            click.echo(f"{head} {shown}", err=True)
+            echo(f"{head} {shown}", err=True)

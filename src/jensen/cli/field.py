@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from jensen.cli.terminal import style
 from jensen.errors import Cannot, UsageError
 
 if TYPE_CHECKING:
@@ -54,11 +53,11 @@ def document(found: SiteLinks | Cannot) -> dict[str, Any]:
 def drawn(found: SiteLinks | Cannot) -> str:
     """One map a channel with the place itself marked, then the counts."""
     if isinstance(found, Cannot):
-        return f"{click.style('Receptive field: none', bold=True)}; {found}"
+        return f"{style('Receptive field: none', bold=True)}; {found}"
     shape = found.shape
     maps = found.states.reshape(-1, *shape[-2:]) if len(shape) > 1 else found.states.reshape(1, 1, -1)
     here = (found.at[-2] if len(found.at) > 1 and len(shape) > 1 else 0, found.at[-1])
-    parts = [click.style(f"Receptive field: {found.evidence}", bold=True)]
+    parts = [style(f"Receptive field: {found.evidence}", bold=True)]
     for channel, one in enumerate(maps):
         if len(maps) > 1:
             parts.append(f"channel {channel + 1}")
@@ -71,7 +70,7 @@ def signs_drawn(figure: Mapping[str, Any]) -> str:
     """A figure of maps of signs, as `jensen.course.figures.maps` makes them, in characters."""
     import numpy as np
 
-    parts = [click.style(figure["title"], bold=True)]
+    parts = [style(figure["title"], bold=True)]
     for one in figure["maps"]:
         states = np.array([list(row) for row in one["states"]])
         here = (-1, -1) if one["here"] is None else (one["here"][0], one["here"][1])
@@ -96,10 +95,10 @@ def _map(states: NDArray[np.str_], here: tuple[int, int]) -> list[str]:
     rows, columns = states.shape
     blank = " " if columns <= WIDE else ""
     head = blank.join(str((column + 1) % 10) for column in range(columns))
-    lines = [click.style(f"  {'':>4}  {head}", dim=True)]
+    lines = [style(f"  {'':>4}  {head}", dim=True)]
     for row in range(rows):
         cells = [_cell(str(states[row, column]), (row, column) == here) for column in range(columns)]
-        lines.append(f"  {click.style(f'{row + 1:>4}', dim=True)}  {blank.join(cells)}")
+        lines.append(f"  {style(f'{row + 1:>4}', dim=True)}  {blank.join(cells)}")
     return lines
 
 
@@ -107,7 +106,7 @@ def _cell(state: str, here: bool) -> str:
     """A sign in plain text; the colour tells a leak and the blind spot from the rest."""
     leak = state in "@!"
     if here:
-        return click.style("@" if state in "#@!" else "o", fg="red" if leak else "yellow", bold=True)
+        return style("@" if state in "#@!" else "o", fg="red" if leak else "yellow", bold=True)
     if state in "#@!":
-        return click.style("#", fg="red" if leak else "green", bold=leak)
-    return click.style(".", fg="yellow") if state == "-" else click.style(".", dim=True)
+        return style("#", fg="red" if leak else "green", bold=leak)
+    return style(".", fg="yellow") if state == "-" else style(".", dim=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jensen.cli import options
+from jensen.cli.cautions import cautions
 from jensen.cli.launch import rank_of, start_together
 from jensen.cli.output import (
     base_name,
@@ -31,8 +31,9 @@ from jensen.cli.target import (
     refuse_options_of_rows,
     refuse_options_of_targets,
 )
+from jensen.cli.terminal import echo, style
 from jensen.cli.verb import verb
-from jensen.errors import JensenWarning, UsageError
+from jensen.errors import UsageError
 
 if TYPE_CHECKING:
     from jensen.data import Rows
@@ -157,9 +158,8 @@ def fit(
     with (
         nothing_halved(folder) if rank == 0 else nullcontext(),
         open_progress(quiet or rank > 0) as progress,
-        warnings.catch_warnings(),
+        cautions(),
     ):
-        warnings.simplefilter("ignore", JensenWarning)  # the notes say the same
         progress.stage(model, "fit")
         fitted = jensen.fit(
             model,
@@ -230,7 +230,7 @@ def _print(fitted: Fitted, data: Rows, scores: Scores | Cannot, folder: Path) ->
 
     health = fitted.record.get("health")
     part = "validation" if health else "held-out"
-    click.echo(f"{click.style(fitted.name, bold=True)} on {data.name}, {part} rows")
+    echo(f"{style(fitted.name, bold=True)} on {data.name}, {part} rows")
     if health:
         lines = health_lines(health)
     else:
@@ -264,5 +264,5 @@ def _how(fitted: Fitted) -> str:
 
 
 def _told(note: dict[str, Any]) -> str:
-    head = click.style("warning: ", fg="yellow", bold=True) if note["doubtful"] else ""
+    head = style("warning: ", fg="yellow", bold=True) if note["doubtful"] else ""
     return f"{head}{note['text']}"

@@ -10,6 +10,7 @@ import click
 
 from jensen.cli import options
 from jensen.cli.output import emit, pairs
+from jensen.cli.terminal import echo, style
 from jensen.cli.verb import verb
 from jensen.cli.wording import folded
 
@@ -36,12 +37,12 @@ def models(name: str | None, as_json: bool) -> None:
         return
     for place, one in enumerate(facts):
         if place:
-            click.echo()
+            echo()
         _print(one)
     if name:
-        click.echo(f"\n{facts[0]['doc']}\n\nFit it: jensen fit ROWS --model {name} --set KEY=VALUE")
+        echo(f"\n{facts[0]['doc']}\n\nFit it: jensen fit ROWS --model {name} --set KEY=VALUE")
     else:
-        click.echo("\nMore on one of them: jensen models NAME")
+        echo("\nMore on one of them: jensen models NAME")
 
 
 def _facts(name: str, cls: type[Model]) -> dict[str, Any]:
@@ -138,9 +139,7 @@ def _spread(cls: type[Model], kind: str) -> bool:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    click.echo(
-        f"{click.style(facts['name'], bold=True)}: {folded(facts['about'], len(facts['name']) + 2, sys.stdout)}"
-    )
+    echo(f"{style(facts['name'], bold=True)}: {folded(facts['about'], len(facts['name']) + 2, sys.stdout)}")
     arguments = ", ".join(f"{one['name']}={_value(one['default'])}" for one in facts["arguments"])
     bounded = f"; by a lower bound {', '.join(facts['by_bound'])}" if facts["by_bound"] else ""
     given = "; given a class or vector with --context" if facts["takes_context"] else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jensen.cli.subject import AUTOENCODERS
+from jensen.cli.terminal import echo
 from jensen.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def parse_binarise(text: str | None) -> str | float | None:
 def warn_of_namesake(source: str) -> None:
     """Say which of the two is read when the name of an example is also that of a file or folder here."""
     if source in dict(EXAMPLES) and Path(source).exists():
-        click.echo(f"{source} is the bundled example here; your own is ./{source}", err=True)
+        echo(f"{source} is the bundled example here; your own is ./{source}", err=True)
 
 
 def parse_kinds(texts: Sequence[str]) -> str | dict[str, str] | None:

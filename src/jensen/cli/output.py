@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from jensen.cli.terminal import echo, secho, style
 from jensen.cli.wording import as_options, folded
 from jensen.disk import contents
 from jensen.errors import Cannot, OutputError
+from jensen.printable import printable
 
 if TYPE_CHECKING:
     from jensen.quantity import Quantity, Scores
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 def emit(document: Any) -> None:
     """One JSON document on stdout; a number that is not finite becomes null."""
-    click.echo(json.dumps(_finite(document), indent=2, allow_nan=False))
+    echo(json.dumps(_finite(document), indent=2, allow_nan=False))
 
 
 def pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Names and values below one another."""
+    rows = [(printable(name), printable(text)) for name, text in rows]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        click.echo(f"  {click.style(name.ljust(width), dim=True)}  {text}")
+        echo(f"  {style(name.ljust(width), dim=True)}  {text}")
 
 
 def shown(quantity: Quantity) -> str:
@@ -47,14 +48,14 @@ def describe(data: Any, as_json: bool, quiet: bool) -> None:
         return
     stream = sys.stderr if as_json else sys.stdout
     first, *others = as_options(data.describe()).splitlines()
-    click.secho(first, bold=True, err=as_json)
+    secho(first, bold=True, err=as_json)
     for line in others:
         text = folded(line, 4, stream)
-        click.echo(
-            f"  {click.style('note', fg='yellow')}{text[4:]}" if line.startswith("note:") else f"  {text}",
+        echo(
+            f"  {style('note', fg='yellow')}{text[4:]}" if line.startswith("note:") else f"  {text}",
             err=as_json,
         )
-    click.echo(err=as_json)
+    echo(err=as_json)
 
 
 def score_numbers(scores: Scores) -> dict[str, Quantity]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
+from jensen.cli.terminal import echo
+from jensen.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -84,7 +85,7 @@ class Lines(Progress):
             self.spoke = time.perf_counter()
             size = f"{size_text(moment.parameters)}; " if first and moment.parameters else ""
             text = f"{model}: {size}step {moment.step:,}, {100 * moment.progress:.0f}%, {moment_text(moment, self.valid)}"
-            click.echo(text, err=True)
+            echo(text, err=True)
 
     def count(self, what: str, total: int) -> Callable[[int], None]:
         """A line at most every ten seconds: short work says nothing."""
@@ -93,7 +94,7 @@ class Lines(Progress):
         def tell(done: int) -> None:
             if time.perf_counter() - self.spoke >= self.every:
                 self.spoke = time.perf_counter()
-                click.echo(f"{what}: {done:,} of {total:,} rows", err=True)
+                echo(f"{what}: {done:,} of {total:,} rows", err=True)
 
         return tell
 
@@ -101,7 +102,7 @@ class Lines(Progress):
         """Sum up the model that is done."""
         self._end_stage()
         if self.spent and not failed:
-            click.echo(f"{self.model}: {', '.join(self.spent)}", err=True)
+            echo(f"{self.model}: {', '.join(self.spent)}", err=True)
         self.spent = []
 
     def _end_stage(self) -> None:
@@ -136,7 +137,7 @@ class Bars(Progress):
         if model != self.model or self.task is None:
             self._finish()
             self.model, self.valid, self.begun = model, "", time.perf_counter()
-            self.task = self.rich.add_task(model, total=None, detail="")
+            self.task = self.rich.add_task(_plain(model), total=None, detail="")
         if moment is None:
             self.rich.update(self.task, total=None, detail=stage)
             return
@@ -148,7 +149,7 @@ class Bars(Progress):
     def count(self, what: str, total: int) -> Callable[[int], None]:
         """A bar of rows."""
         self._finish()
-        task = self.task = self.rich.add_task(what, total=total, detail=f"{total:,} rows")
+        task = self.task = self.rich.add_task(_plain(what), total=total, detail=f"{total:,} rows")
         return lambda done: self.rich.update(task, completed=done)
 
     def close(self, failed: bool = False) -> None:
@@ -159,6 +160,13 @@ class Bars(Progress):
         if self.task is not None:
             spent = clock(time.perf_counter() - self.begun)
             self.rich.update(self.task, total=1.0, completed=1.0, detail=spent)
+
+
+def _plain(name: str) -> str:
+    """A name that is no markup and moves no cursor."""
+    from rich.markup import escape
+
+    return escape(printable(name))
 
 
 def open_progress(quiet: bool) -> Progress:

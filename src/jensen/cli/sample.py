@@ -11,6 +11,7 @@ from jensen.cli import options
 from jensen.cli.drawn import as_csv, column_names, refuse_long
 from jensen.cli.output import emit, refuse_taken_file
 from jensen.cli.progress import open_progress
+from jensen.cli.terminal import echo, rows_out
 from jensen.cli.verb import verb
 
 EXAMPLES = (
@@ -101,13 +102,11 @@ def sample(
         }
         emit({**facts, "columns": column_names(fitted.space), "rows": rows.tolist() if out is None else None})
     elif out is None:
-        click.echo(as_csv(rows, fitted.space), nl=False)
+        rows_out(as_csv(rows, fitted.space))
     moved = beyond(rows, fitted.space) if out is None or Path(out).suffix in (".csv", ".parquet") else ""
     if moved and not as_json and not quiet:
-        click.echo(f"note: {moved}", err=True)
+        echo(f"note: {moved}", err=True)
     if not quiet and not as_json:
-        click.echo(f"{n:,} rows, seed {seed}" + (f": {out}" if out else ""), err=True)
+        echo(f"{n:,} rows, seed {seed}" + (f": {out}" if out else ""), err=True)
     if temperature != 1 and not as_json:
-        click.echo(
-            f"drawn at temperature {temperature:g}: these rows do not follow the model's log_prob", err=True
-        )
+        echo(f"drawn at temperature {temperature:g}: these rows do not follow the model's log_prob", err=True)

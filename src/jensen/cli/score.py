@@ -12,6 +12,7 @@ from jensen.cli import options
 from jensen.cli.output import emit, make_parent, pairs, refuse_taken_file, score_document, score_lines
 from jensen.cli.progress import open_progress
 from jensen.cli.subject import fitted_of
+from jensen.cli.terminal import echo, style
 from jensen.cli.verb import verb
 from jensen.cli.wording import folded
 from jensen.errors import UsageError
@@ -126,10 +127,10 @@ def score(
         found = {} if odd is None else {"surprise": odd.to_dict()}
         emit({**facts, "context": names, **score_document(scores), **found})
     else:
-        click.echo(f"{click.style(fitted.name, bold=True)} on {SAYS[part].format(rows=rows, n=len(scores))}")
+        echo(f"{style(fitted.name, bold=True)} on {SAYS[part].format(rows=rows, n=len(scores))}")
         pairs([*score_lines(scores), *([("scores", out)] if out else [])])
         for line in [] if odd is None else ["most surprising", *odd.describe()]:
-            click.echo(f"  {folded(line, 4, sys.stdout)}")
+            echo(f"  {folded(line, 4, sys.stdout)}")
 
 
 SAYS = {

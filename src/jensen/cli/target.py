@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from jensen.cli.output import pairs
+from jensen.cli.terminal import echo, style
 from jensen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def refuse_options_of_targets(given: Mapping[str, Any]) -> None:
 def print_target(fitted: Fitted, how: str, folder: Path) -> None:
     """What came of the fit: log Z, its bounds, how far to trust it."""
     found = fitted.record["log_z"]
-    click.echo(f"{click.style(fitted.name, bold=True)} on {fitted.record['data']['name']}, a density")
+    echo(f"{style(fitted.name, bold=True)} on {fitted.record['data']['name']}, a density")
     lines = [("log Z", f"{_shown(found['value'])}  ({found['label']})"), *_bounds(found)]
     below = found["below"]
     k = (
@@ -86,7 +85,7 @@ def print_target(fitted: Fitted, how: str, folder: Path) -> None:
             f"effective share {below['ess']:.1%} of {below['mean']['how']['n']:,} samples; k-hat {k}",
         ),
         ("search", _search(found["missed"])),
-        *(("warning", click.style(doubt, fg="yellow")) for doubt in found["doubts"]),
+        *(("warning", style(doubt, fg="yellow")) for doubt in found["doubts"]),
         ("fit", how),
         ("size", f"{fitted.record['parameters']:,} parameters"),
         ("run", str(folder)),

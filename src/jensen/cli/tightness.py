@@ -9,6 +9,7 @@ import click
 from jensen.cli import options
 from jensen.cli.output import emit, pairs, shown
 from jensen.cli.subject import fitted_of
+from jensen.cli.terminal import echo, style
 from jensen.cli.verb import verb
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def tightness(
     if as_json:
         emit({"run": run, "model": fitted.name, **found.to_dict()})
     else:
-        click.echo(f"{click.style(fitted.name, bold=True)}: {found.label}: {n:,} rows")
+        echo(f"{style(fitted.name, bold=True)}: {found.label}: {n:,} rows")
         pairs(lines(found))
 
 

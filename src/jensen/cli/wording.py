@@ -8,6 +8,8 @@ import shutil
 import textwrap
 from typing import TextIO
 
+from jensen.printable import printable
+
 _SAME = (
     (r"\b(?:pass )?overwrite=True\b", "pass --overwrite"),
     (r"\bpass overwrite\b", "pass --overwrite"),
@@ -28,6 +30,7 @@ _SAME = (
     (r"\bleave binarise out\b", "leave --binarise out"),
     (r"\bgaps='(\w+)'", r"--gaps \1"),
     (r"\bcolumns=", "--columns"),
+    (r"\bpass batch=(\d+)", r"pass --set batch=\1"),
     (r"\bk=(\d+)", r"-k \1"),
     (r"\bmark the sites to be drawn as missing\b", "name what to draw with --missing"),
     (r"\braise particles\b", "raise --particles"),
@@ -51,6 +54,7 @@ def as_options(text: str) -> str:
 
 def folded(text: str, indent: int, stream: TextIO) -> str:
     """Text broken to the width of a terminal, its further lines indented; one line anywhere else."""
+    text = printable(text)
     if not stream.isatty():
         return text
     width = max(40, min(shutil.get_terminal_size().columns, 110)) - indent

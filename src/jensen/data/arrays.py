@@ -34,7 +34,7 @@ def from_array(values: NDArray[Any], name: str = "array", row: Sequence[int] | N
     >>> from_array(np.zeros((4, 8, 8, 3))).values.shape
     (4, 3, 8, 8)
     """
-    if np.ma.isMaskedArray(values) and np.ma.is_masked(values):
+    if values.dtype.names is None and np.ma.isMaskedArray(values) and np.ma.is_masked(values):
         gaps = np.argwhere(np.ma.getmaskarray(values))
         raise DataError(
             "expected no gaps",
@@ -63,12 +63,28 @@ def from_tensor(tensor: Any, row: Sequence[int] | None = None) -> Source:
     """Rows of a torch tensor on any device."""
     import torch
 
-    if tensor.layout is not torch.strided:
-        tensor = tensor.to_dense()
-    tensor = tensor.detach().cpu().resolve_conj()
-    if tensor.dtype is torch.bfloat16:
-        tensor = tensor.float()  # NumPy has no bfloat16; float32 holds every value of it
-    return from_array(tensor.numpy(), "tensor", row)
+    if tensor.is_meta:
+        raise DataError(
+            "a tensor on the meta device has no values", f"got shape {tuple(tensor.shape)}", "make it on cpu"
+        )
+    try:
+        if tensor.layout is not torch.strided:
+            tensor = tensor.to_dense()
+        tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+        if tensor.is_floating_point() and tensor.dtype not in (torch.float64, torch.float32, torch.float16):
+            tensor = tensor.float()  # NumPy has no bfloat16 and no float8; float32 holds every value of them
+        values = tensor.numpy()
+    except (
+        RuntimeError,
+        TypeError,
+        NotImplementedError,
+    ) as error:  # quantised, nested, and what is yet to come
+        raise DataError(
+            "the tensor cannot be read as numbers",
+            f"got {tensor.dtype}, {tensor.layout}",
+            "convert it with .float()",
+        ) from error
+    return from_array(values, "tensor", row)
 
 
 def from_npy(path: Path, memory: int, row: tuple[int, ...] | None = None) -> Source:
@@ -135,7 +151,7 @@ def _object_error(values: NDArray[Any]) -> DataError:
 
 
 def _ragged_error(values: Sequence[Any]) -> DataError:
-    sizes = [len(value) if hasattr(value, "__len__") else 0 for value in values]
+    sizes = [len(value) if np.ndim(value) or isinstance(value, (list, tuple)) else 0 for value in values]
     odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     given = (
         "rows of unequal inner lengths"

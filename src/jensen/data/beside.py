@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.data.arrays import from_tensor
 from jensen.data.bounded import read_npy
 from jensen.data.idx import from_idx_labels, is_idx
 from jensen.data.load import open_source
@@ -42,7 +43,8 @@ def arrow_table(given: Any) -> pa.Table:
     if (series := _series(given)) is not None:
         return series
     if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
+        given = np.asarray(from_tensor(given).values)
+        given = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
     if isinstance(given, np.ndarray) or hasattr(given, "__array__"):
         return _array(np.asarray(given), NAME)
     raise DataError(
@@ -78,7 +80,10 @@ def _series(given: Any) -> pa.Table | None:
     import narwhals as nw
     import pyarrow as pa
 
-    known = nw.from_native(given, pass_through=True, allow_series=True)
+    try:
+        known = nw.from_native(given, pass_through=True, allow_series=True)
+    except Exception:  # what only looks like a series
+        return None
     if not isinstance(known, nw.Series):
         return None
     name = str(known.name or NAME)
@@ -122,7 +127,7 @@ def _columns(names: Sequence[str], columns: Sequence[Any]) -> pa.Table:
     for name, column in zip(names, columns, strict=True):
         try:
             made.append(pa.array(_plain(column), from_pandas=True))
-        except (pa.ArrowException, TypeError, ValueError) as error:
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise _mixed(name, error) from error
     if not names:
         raise DataError("expected a context", "got no column", "leave context out")

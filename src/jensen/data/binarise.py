@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import said
 from jensen.binarisation import Binarisation
 from jensen.data.arraylike import CHUNK_VALUES, ArrayLike, OnDisk, chunks
 from jensen.errors import DataError, SpaceError, UsageError, nearest
@@ -90,7 +91,7 @@ def shares(grey: Any, binarisation: Binarisation) -> Any:
 
 def check_binarise(binarise: str | float | None) -> None:
     """Raise UsageError unless this is "dynamic", a threshold between 0 and 1, or None."""
-    if binarise is None or binarise == "dynamic":
+    if binarise is None or (isinstance(binarise, str) and binarise == "dynamic"):
         return
     if isinstance(binarise, str):
         raise UsageError(
@@ -102,7 +103,7 @@ def check_binarise(binarise: str | float | None) -> None:
     if not number or not 0 < binarise < 1:
         raise UsageError(
             "a threshold is a share of the grey range, between 0 and 1 and neither of them",
-            f"got {binarise!r}",
+            f"got {said(binarise)}",
             "pass binarise=0.5, which is 127.5 of 255",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from jensen.data.infer import Kinds, check_kinds, table_space
 from jensen.data.split import hash_rows
 from jensen.data.tables import Table, from_frame
 from jensen.errors import DataError, SpaceError, nearest
+from jensen.printable import printable
 from jensen.space import Column, Space
 
 
@@ -62,7 +64,7 @@ class ContextRows:
 
     def describe(self) -> str:
         """One line: names, and the classes where they are few."""
-        return f"given {describe_context(self.space)}"
+        return f"given {printable(describe_context(self.space))}"
 
     def notes(self) -> tuple[str, ...]:
         """What the split left without training rows."""
@@ -164,7 +166,7 @@ def _beside(context: Any, source: Any, opened: Source | Table) -> Table:
     example = source if isinstance(source, str) and source in EXAMPLES else None
     if example and isinstance(context, str) and context == LABEL:
         return example_label(example)
-    if isinstance(context, str) and not Path(context).exists():
+    if isinstance(context, str) and not os.path.exists(context):
         raise _unknown(context, example, opened)
     return from_frame(arrow_table(context), "context")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import said
 from jensen.data.arraylike import Field
 from jensen.data.times import is_date_text, is_time, time_numbers, whole_days
 from jensen.errors import DataError, Unusable, nearest
@@ -79,9 +80,8 @@ class _Labels:
             strange = {text for text in fresh if not _is_number(text)}
             self.numeric += len(fresh) - len(strange)
             if strange and self.odd is None:
-                texts = values.to_pylist()
-                row = next(i for i, text in enumerate(texts) if text in strange)
-                self.odd = (self.rows + row, texts[row])
+                row, text = _first(values, strange)
+                self.odd = (self.rows + row, text)
         if len(self.seen) <= MOST_LABELS:
             self.seen |= fresh
         self.rows += len(values)
@@ -129,6 +129,26 @@ class _Labels:
             f"row {row} holds {text!r}",
             f"repair or drop such rows, or pass kinds={{{self.name!r}: 'categorical'}}",
         )
+
+
+def _first(values: Any, wanted: set[str]) -> tuple[int, str]:
+    """The first row that holds one of the texts; no other is decoded, since a code may stand for a long one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    coded = _coded(values)
+    distinct = pc.cast(coded.dictionary, pa.large_string())
+    known = pc.is_in(distinct, pa.array(list(wanted), pa.large_string()))
+    row = int(np.flatnonzero(np.asarray(known)[coded.indices.fill_null(0)] & np.asarray(coded.is_valid()))[0])
+    return row, coded[row].as_py()
+
+
+def _coded(values: Any) -> Any:
+    """A column as one array of codes and their dictionary."""
+    import pyarrow as pa
+
+    coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    return coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
 
 
 def find_fields(
@@ -219,9 +239,13 @@ def encode(batch: Any, fields: Sequence[Field], start: int = 0) -> NDArray[np.fl
 
     Raises DataError for gaps where a column has none, for texts among numbers and for labels that are not known.
     """
+    import pyarrow as pa
+
     out = np.empty((batch.num_rows, len(fields)))
     for site, one in enumerate(fields):
         values = batch.column(one.name)
+        if not pa.types.is_null(values.type):
+            sort_of(one.name, values.type)  # refuses what has no numbers
         empty = nulls(values)
         if empty is not None and not one.gaps:
             refuse_gaps({one.name: (int(empty.sum()), start + int(empty.argmax()))}, batch.num_rows)
@@ -238,7 +262,11 @@ def _numbers(values: Any, one: Field, start: int) -> NDArray[Any]:
     import pyarrow as pa
 
     sort = sort_of(one.name, values.type) if not pa.types.is_null(values.type) else "numbers"
-    if sort in ("texts", "times"):
+    if sort == "times":  # a year beyond 9999 has no Python date to show
+        raise DataError(
+            f"column {one.name!r} must hold numbers", f"got {values.type}", "convert it to numbers"
+        )
+    if sort == "texts":
         texts = values.to_pylist()
         row = next((i for i, text in enumerate(texts) if not _is_number(text)), 0)
         raise DataError(
@@ -276,26 +304,42 @@ def _codes(values: Any, one: Field, start: int) -> NDArray[Any]:
     assert one.labels is not None
     if pa.types.is_null(values.type):
         return np.full(len(values), np.nan)
-    known = {label: code for code, label in enumerate(one.labels)}
-    coded = values.combine_chunks() if hasattr(values, "combine_chunks") else values
-    coded = coded if hasattr(coded, "dictionary") else coded.dictionary_encode()
-    distinct = coded.dictionary.to_pylist()
-    gap = [_is_gap(value) for value in distinct]
-    texts = ["" if empty else number_text(value) for value, empty in zip(distinct, gap)]
-    table = np.array(
-        [math.nan if empty else known.get(text, -1) for text, empty in zip(texts, gap)] + [math.nan]
-    )
-    index = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.intp)
-    codes = table[index]
+    if is_time(values.type):
+        raise DataError(
+            f"column {one.name!r} must hold one of {', '.join(one.labels[:5])}{', ...' if len(one.labels) > 5 else ''}",
+            f"got {values.type}",
+            "convert it to texts, or drop it",
+        )
+    coded = _coded(values)
+    table = np.append(_table(coded.dictionary, one.labels), math.nan)
+    index = coded.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False).astype(np.intp)
+    codes = np.asarray(table[index], np.float64)
     if (codes < 0).any():
         row = int(np.flatnonzero(codes < 0)[0])
+        text = number_text(coded[row].as_py())
         some = [*one.labels[:20], *(["..."] if len(one.labels) > 20 else [])]
         raise DataError(
             f"column {one.name!r} holds a label that the space does not know",
-            f"row {start + row} holds {texts[index[row]]!r}",
-            nearest(texts[index[row]], some),
+            f"row {start + row} holds {said(text)}",
+            nearest(text[:80], some),
         )
     return codes
+
+
+def _table(distinct: Any, labels: Sequence[str]) -> NDArray[np.float64]:
+    """The code of every value of an Arrow array; nan for gaps, -1 for values without one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if sort_of("", distinct.type) == "texts" and not pa.types.is_dictionary(distinct.type):
+        plain = pc.cast(distinct, pa.large_string())
+        found = pc.index_in(plain, pa.array(labels, pa.large_string())).fill_null(-1)
+        return np.where(np.asarray(plain.is_null()), math.nan, np.asarray(found, np.float64))
+    known = {label: float(code) for code, label in enumerate(labels)}
+    return np.array(
+        [math.nan if _is_gap(v) else known.get(number_text(v), -1.0) for v in distinct.to_pylist()],
+        np.float64,
+    )
 
 
 def _is_gap(value: Any) -> bool:

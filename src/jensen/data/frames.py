@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import said
 from jensen.data.output import as_table
 from jensen.errors import DataError, SpaceError
 from jensen.space import Space
@@ -25,7 +27,14 @@ def as_frame(rows: NDArray[Any], space: Space, like: Any = None) -> Any:
         return table
     import narwhals as nw
 
-    known = nw.from_native(like)
+    try:
+        known = nw.from_native(like)
+    except Exception as error:  # every library has errors of its own
+        raise DataError(
+            "like is a DataFrame",
+            f"got {said(like)}",
+            "pass the frame that the model was fitted to, or leave it out",
+        ) from error
     if isinstance(known, nw.LazyFrame):
         known = known.collect()
     lacking = [name for name in table.column_names if name not in known.columns]
@@ -48,7 +57,8 @@ def as_frame(rows: NDArray[Any], space: Space, like: Any = None) -> Any:
 def _castable(values: Any, kind: Any) -> bool:
     """Whether a column can have the type: whole numbers with gaps stay floats where the type has none."""
     try:
-        values.cast(kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pandas is about to refuse what it now turns into gaps
+            return bool(values.cast(kind).null_count() == values.null_count())
     except Exception:  # every library has errors of its own
         return False
-    return True

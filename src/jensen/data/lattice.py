@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 # a finer lattice than this is what any rounded number lies on, and says nothing
 MOST_POINTS = 1_000_000
+LEAST_STEP = 1e-290
+"""Below it, one over a step is no number."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def find_lattice(distinct: NDArray[np.float64]) -> Lattice | None:
     >>> find_lattice(np.sort(np.random.default_rng(0).normal(size=100))) is None
     True
     """
-    if len(distinct) < 2:
+    if len(distinct) < 2 or not LEAST_STEP < np.ptp(distinct) / MOST_POINTS < np.inf:
         return None
     largest = float(max(abs(distinct[0]), abs(distinct[-1])))
     for precision in (np.float64, np.float32):
@@ -71,7 +73,8 @@ def _common_step(gaps: NDArray[np.float64], tolerance: float) -> float | None:
         real = rest > tolerance * (1 + gaps / step)
         if not real.any():
             multiples = np.rint(gaps / step)
-            return float((gaps * multiples).sum() / (multiples * multiples).sum())  # least squares
+            # least squares, of gaps in steps: their own squares may be beyond float64
+            return step * float((gaps / step * multiples).sum() / (multiples * multiples).sum())
         step = float(rest[real].min())
         if step <= 64 * tolerance:
             return None

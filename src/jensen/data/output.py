@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from jensen.data.encode import BOOLEAN
 from jensen.data.settle import settle
 from jensen.data.times import time_column
+from jensen.disk import sync
 from jensen.errors import OutputError, SpaceError, UsageError
 from jensen.space import Column, Space
 
@@ -89,11 +90,19 @@ def _complete(target: Path, make: Callable[[Path], None]) -> None:
     """Make a file or folder in a hidden folder beside the target, then move it there in one step."""
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        made = beside / target.name
+        made, old = beside / target.name, beside / "old"
         make(made)
+        for one in [*(sorted(made.iterdir()) if made.is_dir() else []), made]:
+            sync(one)  # a rename may reach the disk before what it names
         if target.is_dir():  # a folder cannot be replaced in one step; the old one leaves first
-            os.replace(target, beside / "old")
-        os.replace(made, target)
+            os.replace(target, old)
+        try:
+            os.replace(made, target)
+        except OSError:
+            if old.exists():
+                os.replace(old, target)
+            raise
+        sync(target.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import said, texts
 from jensen.data.arraylike import ArrayLike, Part, Source, chunks
 from jensen.data.binarise import are_bits, as_bits, binarised_space, check_binarise, check_grey, split_bits
 from jensen.data.context import ContextRows, context_names, split_contexts, take_context
@@ -21,6 +22,7 @@ from jensen.data.load import open_source
 from jensen.data.split import (
     DEFAULT_SPLIT,
     MOST_HASHED,
+    check_split,
     count_copies,
     fingerprint,
     hash_rows,
@@ -30,6 +32,7 @@ from jensen.data.split import (
 from jensen.data.survey import refuse_nonfinite
 from jensen.data.tables import Table
 from jensen.errors import DataError, SpaceError, Unusable, UsageError, check_whole
+from jensen.printable import printable
 from jensen.space import Space
 
 MEMORY = 1 << 30
@@ -71,7 +74,7 @@ class Rows:
         counts = self.counts
         parts = ", ".join(f"{count:,} {part}" for part, count in counts.items())
         lines = [
-            f"{self.name}: {sum(counts.values()):,} rows ({parts}), seed {self.seed}, hash {self.hash}",
+            f"{printable(self.name)}: {sum(counts.values()):,} rows ({parts}), seed {self.seed}, hash {self.hash}",
             self.space.describe(),
         ]
         named: dict[str, list[str]] = {}
@@ -80,10 +83,10 @@ class Rows:
                 named.setdefault(column.kind, []).append(column.name)
         for kind, names in named.items():
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            lines.append(f"{kind}: {', '.join(names[:8])}{more}")
+            lines.append(f"{kind}: {', '.join(map(printable, names[:8]))}{more}")
         if self.context is not None:
             lines.append(self.context.describe())
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"note: {printable(note)}" for note in self.notes)])
 
     def __repr__(self) -> str:
         return f"Rows {self.describe()}"
@@ -132,9 +135,9 @@ def rows(
     >>> found.space, found.train.shape, found.valid.shape, found.test.shape
     (Space 2, real, density, (14, 2), (2, 2), (4, 2))
     """
-    dropped = [drop] if isinstance(drop, str) else list(drop)
+    dropped = texts("drop", drop, "pass the names of columns")
     check_binarise(binarise)
-    if gaps not in (None, "value", "unseen", "refuse"):
+    if not isinstance(gaps, (str, type(None))) or gaps not in (None, "value", "unseen", "refuse"):
         raise UsageError("unknown way to take gaps", f"got {gaps!r}", "use 'value', 'unseen' or 'refuse'")
     if space is not None and not isinstance(space, Space):
         raise UsageError("space is a Space", f"got {space!r:.80}", "pass Space.real(3), say, or leave it out")
@@ -148,12 +151,10 @@ def rows(
             f"got binarise={binarise!r} too",
             "pass one of them",
         )
-    if memory < 1 or seed < 0:
-        raise UsageError(
-            "memory is a number of bytes above zero and seed is zero or more",
-            f"got memory={memory} and seed={seed}",
-            "leave them out for the defaults",
-        )
+    if not isinstance(name, (str, type(None))):
+        raise UsageError("name is a text", f"got {said(name)}", "leave it out for the name of the source")
+    if split is not None:
+        split = check_split(split)
     example = _open(source, space, split, seed, memory)
     shares = tuple(split) if split is not None else example.split
     if example.parts is None:
@@ -193,7 +194,7 @@ def read(source: Any, space: Space, *, drop: Sequence[str] = (), memory: int = M
     >>> read([[0.0, 1.0], [1.0, 1.0]], Space.binary(2)).tolist()
     [[0.0, 1.0], [1.0, 1.0]]
     """
-    dropped = [drop] if isinstance(drop, str) else list(drop)
+    dropped = texts("drop", drop, "pass the names of columns")
     if isinstance(source, Rows):
         same = source.space.binarised(None) == space.binarised(None)  # bits are bits, however they were made
         return _as_they_are(source, source.space if same else space, None, dropped).test

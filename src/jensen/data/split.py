@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import number, said
 from jensen.data.arraylike import ArrayLike, chunks
 from jensen.errors import DataError, UsageError
 
@@ -28,15 +29,8 @@ def split_sizes(n: int, split: Sequence[float] = DEFAULT_SPLIT) -> tuple[int, in
     >>> split_sizes(10), split_sizes(10, (5, 2, 3))
     ((7, 1, 2), (5, 2, 3))
     """
-    parts = tuple(split)
-    positive = len(parts) == 3 and all(isinstance(p, (int, float, np.number)) and p > 0 for p in parts)
-    counts = positive and all(float(p).is_integer() for p in parts)
-    if not counts and not (positive and math.isclose(sum(parts), 1.0, abs_tol=1e-6)):
-        raise UsageError(
-            "a split is three shares that sum to one, or three counts, all above zero",
-            f"got {split!r}",
-            "for example (0.7, 0.1, 0.2) or (1150, 150, 497)",
-        )
+    parts = check_split(split)
+    counts = all(part.is_integer() for part in parts)
     need = int(sum(parts)) if counts else 3
     if n < need:
         raise DataError(
@@ -47,6 +41,27 @@ def split_sizes(n: int, split: Sequence[float] = DEFAULT_SPLIT) -> tuple[int, in
     test = min(max(1, round(n * parts[2])), n - 2)
     valid = min(max(1, round(n * parts[1])), n - test - 1)
     return n - valid - test, valid, test
+
+
+def check_split(split: Any) -> tuple[float, ...]:
+    """Three shares or three counts. Raises UsageError for anything else."""
+    try:
+        parts = tuple(number("a part", part, 0, 2**62, inside=True) for part in sizeable(split))
+    except (UsageError, TypeError):
+        parts = ()
+    counts = all(part.is_integer() for part in parts)
+    if len(parts) != 3 or not (counts or math.isclose(sum(parts), 1.0, abs_tol=1e-6)):
+        raise UsageError(
+            "a split is three shares that sum to one, or three counts, all above zero",
+            f"got {said(split)}",
+            "for example (0.7, 0.1, 0.2) or (1150, 150, 497)",
+        )
+    return parts
+
+
+def sizeable(split: Any) -> Any:
+    """A sequence of three, and not whatever else can be walked through."""
+    return split if isinstance(split, (list, tuple, np.ndarray)) and len(split) == 3 else ()
 
 
 def split_rows(n: int, split: Sequence[float], seed: int) -> tuple[NDArray[Any], ...]:

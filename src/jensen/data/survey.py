@@ -149,7 +149,8 @@ def _sample(rows: ArrayLike) -> NDArray[np.float64]:
 
 
 def _decimals(distinct: NDArray[np.float64]) -> int | None:
-    return next((k for k in range(7) if (np.round(distinct, k) == distinct).all()), None)
+    with np.errstate(over="ignore", invalid="ignore"):  # numpy rounds by multiplying
+        return next((k for k in range(7) if (np.round(distinct, k) == distinct).all()), None)
 
 
 def _with_ends(distinct: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import io
-import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from jensen.data.arraylike import ArrayLike, Field, OnDisk, Source
-from jensen.data.bounded import gunzip
+from jensen.data.arraylike import ArrayLike, Field, Source
+from jensen.data.bounded import check_size, gunzip
 from jensen.data.encode import encode, find_fields, nulls, refuse_gaps
+from jensen.data.parquet import LEAST_BATCH, ParquetRows, check_footer, check_width, open_parquet, reading
 from jensen.errors import DataError, SpaceError, nearest
 from jensen.space import Space
 
@@ -119,50 +116,6 @@ class Table:
         return np.concatenate(blocks) if blocks else np.empty((0, len(fields)))
 
 
-class ParquetRows(OnDisk):
-    """Rows (n, d) of a Parquet file, decoded one row group at a time; the last few groups are kept.
-
-    Raises DataError when one row group alone does not fit into `memory` bytes.
-    """
-
-    def __init__(self, path: Path, fields: tuple[Field, ...], memory: int) -> None:
-        self.path, self.fields = path, fields
-        with reading(path), _parquet(path) as file:
-            sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
-        self.ends = np.cumsum(sizes)
-        self.shape, self.dtype = (int(self.ends[-1]), len(fields)), np.dtype(np.float64)
-        self.block = int(max(sizes))
-        group_bytes = self.block * len(fields) * 8
-        if group_bytes > memory:
-            raise DataError(
-                f"a row group of {path} does not fit into memory={memory} bytes",
-                f"got {self.block} rows in one group, {group_bytes} bytes",
-                "write the file with a smaller row_group_size, or raise memory",
-            )
-        self._keep = max(1, memory // 4 // group_bytes)
-        self._groups: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
-
-    def read(self, rows: NDArray[np.intp]) -> NDArray[Any]:
-        out = np.empty((len(rows), self.shape[1]))
-        groups = np.searchsorted(self.ends, rows, side="right")
-        for group in np.unique(groups).tolist():
-            first, last = np.searchsorted(groups, [group, group + 1])
-            begin = int(self.ends[group - 1]) if group else 0
-            out[first:last] = self._group(group, begin)[rows[first:last] - begin]
-        return out
-
-    def _group(self, group: int, begin: int) -> NDArray[np.float64]:
-        if group in self._groups:
-            self._groups.move_to_end(group)
-            return self._groups[group]
-        while len(self._groups) >= self._keep:
-            self._groups.popitem(last=False)
-        with reading(self.path), _parquet(self.path) as file:
-            table = file.read_row_group(group, columns=[one.name for one in self.fields], use_threads=False)
-        self._groups[group] = encode(table, self.fields, begin)
-        return self._groups[group]
-
-
 def from_frame(frame: Any, name: str = "table") -> Table:
     """A DataFrame of any library that narwhals knows (pandas, polars, pyarrow, ...).
 
@@ -171,21 +124,44 @@ def from_frame(frame: Any, name: str = "table") -> Table:
     import narwhals as nw
     import pyarrow as pa
 
-    known = nw.from_native(frame)
-    if isinstance(known, nw.LazyFrame):
-        known = known.collect()
+    try:
+        known = nw.from_native(_named_by_texts(frame))
+        if isinstance(known, nw.LazyFrame):
+            known = known.collect()
+    except (
+        Exception
+    ) as error:  # every library has errors of its own, of names that come twice and of lazy frames
+        raise _unreadable(error) from error
     try:
         table = known.to_arrow()
     except (pa.ArrowException, TypeError) as error:
         raise _mixed_error(known, error) from error
+    except Exception as error:
+        raise _unreadable(error) from error
+    except BaseException as error:  # polars panics outside of Exception, over a name with a zero byte
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _unreadable(error) from None
     return _from_arrow(name, table)
+
+
+def _named_by_texts(frame: Any) -> Any:
+    """A frame of pandas whose names are numbers, pairs or nothing, by their texts; any other as it is."""
+    if not hasattr(frame, "iloc") or all(isinstance(name, str) for name in frame.columns):
+        return frame
+    names = [" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
+    _unique(names)
+    return frame.set_axis(names, axis=1)
 
 
 def is_frame(source: Any) -> bool:
     """Whether narwhals knows this object as a DataFrame."""
     import narwhals as nw
 
-    known = nw.from_native(source, pass_through=True)
+    try:
+        known = nw.from_native(source, pass_through=True)
+    except Exception:  # a frame all the same: narwhals refuses names that come twice
+        return hasattr(source, "columns")
     return isinstance(known, (nw.DataFrame, nw.LazyFrame))
 
 
@@ -204,6 +180,7 @@ def from_csv(path: Path, memory: int) -> Table:
         with _plain_text(io.BytesIO(content) if zipped else open(path, "rb")) as file:
             first = file.readline(FIRST_LINE)
         delimiter = max(",;\t|", key=first.count)
+        check_width(path, first.count(delimiter) + 1)
         headed = not all(_number(cell) for cell in first.strip().split(delimiter)) or not first.strip()
         table = csv.read_csv(
             pa.BufferReader(content) if zipped else path,
@@ -224,42 +201,27 @@ def from_csv(path: Path, memory: int) -> Table:
 
 
 def from_parquet(path: Path, memory: int) -> Table:
-    """A Parquet file; it stays on disk when its rows as float64 exceed `memory` bytes."""
-    with reading(path), _parquet(path) as file:
+    """A Parquet file; it stays on disk when its rows as float64 exceed `memory` bytes.
+
+    Raises DataError, before they are unpacked, for columns of texts that say they take more.
+    """
+    with reading(path), open_parquet(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
         list(schema.names)  # decoded here
+        check_footer(path, file.metadata, schema, memory)
     names = tuple(name for name in schema.names if not name.startswith("__index_level_"))
     large = rows * len(names) * 8 > memory
     notes = ("larger than memory: read from disk by row group",) if large else ()
 
     def batches(columns: Sequence[str]) -> Iterator[Any]:
-        with reading(path), _parquet(path) as file:
-            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False)
+        with reading(path), open_parquet(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False):
+                check_size(f"a batch of {path}", batch.nbytes, max(memory, LEAST_BATCH))
+                yield batch
 
     types = tuple(schema.field(name).type for name in names)
     table = Table(path.name, _unique(names), types, rows, batches, notes)
     return replace(table, path=path, memory=memory) if large else table
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while reading a table's file into a DataError that names the file."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except DataError:
-        raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(
-            f"{path} cannot be read as a table", str(error).split("\n")[0], "check or copy the file again"
-        ) from error
-
-
-def _parquet(path: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(path, pre_buffer=False)
 
 
 def _plain_text(file: Any) -> io.TextIOWrapper:
@@ -284,7 +246,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def _mixed_error(frame: Any, error: Exception) -> DataError:
     """Find the column and row where a column of Python objects changes type."""
-    for name in frame.columns:
+    for name in _unique(frame.columns):
         known = [(row, value) for row, value in enumerate(frame[name].to_list()) if value is not None]
         odd = [(row, value) for row, value in known if isinstance(value, str) != isinstance(known[0][1], str)]
         if odd:
@@ -294,8 +256,13 @@ def _mixed_error(frame: Any, error: Exception) -> DataError:
                 f"row {row} holds {value!r}, row {odd_row} holds {odd_value!r}",
                 "make the column all numbers or all texts",
             )
+    return _unreadable(error)
+
+
+def _unreadable(error: BaseException) -> DataError:
+    told = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(
-        "the table cannot be read", str(error).split("\n")[0], "use columns of one plain type each"
+        "the table cannot be read", f"got {told}", "use columns of one plain type each, by names that differ"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jensen.arguments import number, whole
 from jensen.errors import UsageError
 
 
@@ -12,8 +13,8 @@ def clopper_pearson(events: int, n: int, level: float = 0.95) -> tuple[float, fl
     >>> low, round(high, 4)
     (0.0, 0.3085)
     """
-    if not 0 < level < 1:
-        raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
+    level = number("a level", level, 0, 1, "0.95 is usual", inside=True)
+    events, n = whole("events", events, 0), whole("n", n, 0)
     half = (1 - level) / 2
     return 1 - upper_limit(n - events, n, half), upper_limit(events, n, half)
 
@@ -26,8 +27,12 @@ def upper_limit(events: int, n: int, alpha: float = 0.05) -> float:
     >>> round(upper_limit(0, 59), 4)
     0.0495
     """
-    if not 0 <= events <= n or n < 1:
-        raise UsageError("expected 0 <= events <= n and n >= 1", f"got {events} of {n}")
+    events, n = whole("events", events, 0), whole("n", n, 1)
+    alpha = number("alpha", alpha, 0, 1, "0.05 is usual")
+    if events > n:
+        raise UsageError(
+            "expected 0 <= events <= n and n >= 1", f"got {events} of {n}", "count what was seen of n"
+        )
     if events == n:
         return 1.0
     from scipy.special import betaincinv

@@ -12,8 +12,10 @@ import math
 import torch
 from torch import Tensor
 
+from jensen.arguments import number
 from jensen.errors import UsageError
 from jensen.functional.counts import check_draws
+from jensen.functional.given import reals
 from jensen.functional.importance import log_mean_exp
 from jensen.functional.intervals import certificate_margin
 
@@ -132,12 +134,7 @@ def renyi(log_w: Tensor, alpha: float) -> Tensor:
     >>> renyi(log_w, 0.0) == iwae(log_w), renyi(log_w, 1.0) == elbo(log_w)
     (tensor([True]), tensor([True]))
     """
-    if not 0 <= alpha < math.inf:
-        raise UsageError(
-            "a Renyi bound needs alpha of 0 or more",
-            f"got {alpha!r}",
-            "0 is L_k, 1 the ELBO, 0.5 between them",
-        )
+    alpha = number("alpha of a Renyi bound", alpha, 0, do="0 is L_k, 1 the ELBO, 0.5 between them")
     if alpha == 1:
         return elbo(log_w)
     return log_mean_exp((1 - alpha) * _checked(log_w)) / (1 - alpha)
@@ -181,16 +178,16 @@ def certified(bounds: Tensor, alpha: float = 0.05) -> Tensor:
     >>> round(certified(torch.full((200,), -90.0)).item(), 4)
     -90.015
     """
-    return bounds.mean() - certificate_margin(len(bounds), alpha)
+    return reals("bounds", bounds).mean() - certificate_margin(len(bounds), alpha)
 
 
 def certified_upper(bounds: Tensor, alpha: float = 0.05) -> Tensor:
     """The mirror of `certified` for upper bounds (n,) whose exp(-bound) has mean at most 1 / p(x)."""
-    return bounds.mean() + certificate_margin(len(bounds), alpha)
+    return reals("bounds", bounds).mean() + certificate_margin(len(bounds), alpha)
 
 
 def _checked(log_w: Tensor) -> Tensor:
-    if log_w.ndim < 1 or log_w.shape[-1] < 1:
+    if reals("log_w", log_w).ndim < 1 or log_w.shape[-1] < 1:
         raise UsageError(
             "expected log weights (n, k), a column a draw",
             f"got {tuple(log_w.shape)}",

@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
+from jensen.arguments import number
 from jensen.errors import UsageError
+from jensen.functional.given import reals
 
 STRAIGHT = 40.0
 """Beyond it softplus is a straight line, to the last digit of float64; torch's own 20 is off by 2e-9."""
@@ -208,7 +210,8 @@ def _tile(device: torch.device) -> int:
 
 
 def _check(a: Tensor, b: Tensor, temperature: float) -> None:
-    if a.ndim != 2 or a.shape != b.shape or not (a.is_floating_point() and b.is_floating_point()):
+    a, b = reals("a", a), reals("b", b)
+    if a.ndim != 2 or b.shape != a.shape:
         raise UsageError(
             "two views are two matrices (n, d) of floats of the same shape",
             f"got {tuple(a.shape)} {a.dtype} and {tuple(b.shape)} {b.dtype}",
@@ -218,5 +221,4 @@ def _check(a: Tensor, b: Tensor, temperature: float) -> None:
         raise UsageError(
             "a contrastive loss needs two rows or more to tell apart", f"got {len(a)}", "use a larger batch"
         )
-    if not 0 < temperature < math.inf:
-        raise UsageError("a temperature is above 0", f"got {temperature}", "0.1 to 0.5 is usual")
+    number("a temperature", temperature, 0, do="0.1 to 0.5 is usual", inside=True)

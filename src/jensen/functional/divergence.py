@@ -18,6 +18,7 @@ from torch.nn.functional import logsigmoid
 
 from jensen.errors import UsageError, nearest
 from jensen.functional.divergence_terms import FORMS, Form
+from jensen.functional.given import reals
 from jensen.functional.importance import Tail, tail_index
 from jensen.functional.intervals import half_sum_interval, mean_interval
 from jensen.quantity import Kind, Quantity
@@ -124,7 +125,10 @@ def jsd_lower(logit_real: Tensor, logit_fake: Tensor, *, level: float = 0.95) ->
     >>> jsd_lower(torch.full((9,), 50.0), torch.full((9,), -50.0))
     >= 0.693 nats [0.693, 0.693]
     """
-    real, fake = (_finite_logits(logits).numpy() for logits in (logit_real, -logit_fake))
+    real, fake = (
+        _finite_logits(logits).numpy()
+        for logits in (reals("logit_real", logit_real), -reals("logit_fake", logit_fake))
+    )
     low, high = half_sum_interval(real, fake, level)
     value = float(real.mean() + fake.mean()) / 2 + math.log(2)
     how = {
@@ -215,5 +219,9 @@ def _finite_logits(logits: Tensor) -> Tensor:
     """log sigmoid of logits (n,), any shape flattened. Raises UsageError for nan and for none."""
     flat = logits.detach().double().cpu().flatten()
     if len(flat) == 0 or bool(flat.isnan().any()):
-        raise UsageError("expected the logits of at least one row", f"got {len(flat)}, some of them nan")
+        raise UsageError(
+            "expected the logits of at least one row",
+            f"got {len(flat)}{', some of them nan' if len(flat) else ''}",
+            "pass one number a row",
+        )
     return logsigmoid(flat)

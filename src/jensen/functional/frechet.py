@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional.given import reals
 
 
 def frechet(x: Tensor, y: Tensor) -> Tensor:
@@ -63,6 +64,7 @@ def root(covariance: Tensor) -> Tensor:
 
 def check_features(x: Tensor, y: Tensor, least: int = 2) -> tuple[Tensor, Tensor]:
     """Two sets of features (n, d) and (m, d) in float64. Raises UsageError for other shapes and for nan."""
+    x, y = reals("x", x), reals("y", y)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < least:
         raise UsageError(
             f"expected features (n, d) and (m, d), of {least} rows or more each",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional.given import reals
 
 SMALLEST_TAIL = 5
 """A generalised Pareto law is not fitted to fewer values."""
@@ -134,7 +135,7 @@ def pareto_fit(excess: Tensor) -> tuple[float, float]:
 
 def check_weights(log_w: Tensor) -> Tensor:
     """Log weights (n,) as float64 on the CPU. Raises UsageError for other shapes, nan and +inf."""
-    if log_w.ndim != 1 or len(log_w) == 0:
+    if reals("log_w", log_w).ndim != 1 or len(log_w) == 0:
         raise UsageError(
             "expected one log weight a sample, (n,)", f"got {tuple(log_w.shape)}", "flatten them"
         )

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from jensen.arguments import said, whole
+from jensen.arguments import sizes as as_sizes
 from jensen.errors import UsageError
 
 
@@ -45,8 +47,9 @@ def conv_mask(
     >>> conv_mask("B", 3, 3, 1, channel_groups=3)[:, :, 0, 0].int().tolist()
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     """
-    if kind not in ("A", "B"):
-        raise UsageError("expected a mask of kind 'A' or 'B'", f"got {kind!r}", "use 'A' first, then 'B'")
+    if not isinstance(kind, str) or kind not in ("A", "B"):
+        raise UsageError("expected a mask of kind 'A' or 'B'", f"got {said(kind)}", "use 'A' first, then 'B'")
+    out_channels, in_channels = whole("out_channels", out_channels, 1), whole("in_channels", in_channels, 1)
     sizes = _kernel(kernel_size)
     before = torch.arange(prod(sizes)) < prod(sizes) // 2
     out_group, in_group = (
@@ -65,6 +68,7 @@ def channel_group(channels: int, groups: int) -> Tensor:
     >>> channel_group(7, 3).tolist()
     [0, 0, 0, 1, 1, 2, 2]
     """
+    channels, groups = whole("channels", channels, 0), whole("groups", groups, 0)
     if groups < 1 or channels < groups:
         raise UsageError(
             "expected at least one channel for every group of channels",
@@ -114,8 +118,10 @@ def site_order(shape: Sequence[int], order: str | Sequence[int] | None = None) -
 
 
 def _kernel(kernel_size: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
-    if not sizes or any(size < 1 or size % 2 == 0 for size in sizes):
+    many = isinstance(kernel_size, Sequence) and not isinstance(kernel_size, str)
+    given = kernel_size if many else (kernel_size, kernel_size)
+    sizes = as_sizes("kernel_size", given, do="use 3, 5, 7 or a tuple such as (3, 5)")
+    if not sizes or any(size % 2 == 0 for size in sizes):
         raise UsageError(
             "expected odd kernel sizes: an even kernel has no centre tap",
             f"got kernel_size={kernel_size}",

@@ -14,6 +14,7 @@ import math
 from torch import Tensor
 
 from jensen.errors import UsageError
+from jensen.functional.given import reals
 from jensen.functional.importance import effective_share, tail_index
 from jensen.functional.intervals import mean_interval
 from jensen.quantity import Kind, Quantity
@@ -28,7 +29,7 @@ def log_density(log_f0: Tensor, logit: Tensor) -> Tensor:
     >>> log_density(torch.tensor([-1.0, -2.0]), torch.tensor([0.5, 0.0]))
     tensor([-0.5000, -2.0000])
     """
-    if log_f0.shape != logit.shape:
+    if reals("log_f0", log_f0).shape != reals("logit", logit).shape:
         raise UsageError(
             "expected log f0 and the logit of the same rows",
             f"got {tuple(log_f0.shape)} and {tuple(logit.shape)}",

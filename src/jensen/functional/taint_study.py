@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jensen.arguments import number, one_of, said, sizes
 from jensen.errors import Cannot, JensenError, UsageError
 from jensen.functional.taint import Taint, first_line
 from jensen.functional.taint_context import following
@@ -67,7 +68,10 @@ class Study:
         example: Tensor | None,
         bound: float,
     ) -> None:
-        self.module, self.bound = module, bound
+        one_of("dtype", dtype, (torch.dtype, type(None)), "a type of torch", "pass torch.float32, say")
+        if not callable(module):
+            raise UsageError("expected a module to call", f"got {said(module)}", "pass a torch.nn.Module")
+        self.module, self.bound = module, number("bound", bound, 0, inside=True)
         self.input_shape = _checked_shape(input_shape)
         self.row = _row(module, self.input_shape, dtype, example)
         self.reasons: dict[str, None] = {}
@@ -196,12 +200,7 @@ def _other(value: Tensor) -> Tensor:
 
 
 def _checked_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
-    shape = tuple(int(size) for size in input_shape)
-    if any(size < 1 for size in shape):
-        raise UsageError(
-            "expected positive input sizes", f"got {shape}", "pass one row's shape, such as (1, 28, 28)"
-        )
-    return shape
+    return sizes("input_shape", input_shape, do="pass one row's shape, such as (1, 28, 28)")
 
 
 def _checked_output(out: Any, rows: int) -> Tensor:
@@ -228,6 +227,7 @@ def _row(module: Any, shape: tuple[int, ...], dtype: torch.dtype | None, example
     )
     device = first.device if first is not None else torch.device("cpu")
     if example is not None:
+        one_of("example", example, Tensor, "a tensor", "pass one row, without the batch axis")
         if tuple(example.shape) != shape:
             raise UsageError(
                 "expected an example row of the input's shape",

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Any, cast
 
+from jensen.arguments import said
 from jensen.errors import Cannot, UsageError, nearest
 from jensen.model import Can, Model
 from jensen.objective import Objective
@@ -46,6 +47,8 @@ def objective_for(model: Model, objective: str | Objective | None = None) -> Obj
         objective = next((name for can, name in DEFAULTS if can in model.can), DEFAULTS[0][1])
     if isinstance(objective, str):
         objective = parse_objective(objective)
+    if not hasattr(objective, "needs") or not hasattr(objective, "turns"):
+        raise UsageError("an objective is its name or an Objective", f"got {said(objective)}", "leave it out")
     if not any(p.requires_grad for p in model.parameters()):
         raise Cannot(
             f"{type(model).__name__} has no parameters to train",

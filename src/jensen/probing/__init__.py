@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from jensen.arguments import said
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, DataError, UsageError
+from jensen.errors import Cannot, DataError, UsageError, check_whole
 from jensen.fitted import Fitted
 from jensen.functional.intervals import mean_interval, share_interval
 from jensen.functional.votes import nearest_by_angle, vote
@@ -134,8 +135,13 @@ def probe(
             f"{fitted.name} is told {', '.join(fitted.context_codec.names)}",
             "fit without context",
         )
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise UsageError("shares of labels lie above 0 and up to 1", f"got {list(shares)}", "1.0 takes all")
+    check_whole("seed", seed, 0, 2**32 - 1)
+    seed = int(seed)
+    plain = (
+        isinstance(shares, (list, tuple)) and shares and all(isinstance(one, (int, float)) for one in shares)
+    )
+    if not plain or not all(0 < share <= 1 for share in shares):
+        raise UsageError("shares of labels lie above 0 and up to 1", f"got {said(shares)}", "1.0 takes all")
     data = _labelled(fitted, rows, label, seed)
     labels, names = labelled_parts(data)
     before = digest(fitted)

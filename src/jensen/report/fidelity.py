@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from jensen.printable import printable
 from jensen.report.maps import heat_map
 from jensen.report.numbers import plain, show
 from jensen.report.svg import short
-from jensen.report.tables import printable
 
 Record = Mapping[str, Any]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from jensen.notebook import NUMBERS, QUIET, number_html
+from jensen.printable import printable
 from jensen.report.lens_table import shown_of
 from jensen.report.numbers import Shown
 from jensen.report.ranking import Record, Row, level, ranked
@@ -32,7 +33,7 @@ def comparison_html(record: Record) -> str:
         f"; [..] {level(record)} intervals" if level(record) else ""
     )
     listed = "".join(f"<div>{escape(note)}</div>" for note in notes)
-    return (
+    return printable(
         f'<div style="{NUMBERS}"><div style="{QUIET}">{escape(said)}</div>'
         f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         f'<div style="{QUIET}">{listed}</div></div>'

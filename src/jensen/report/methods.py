@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jensen.printable import printable
 from jensen.report.numbers import aligned, plain, show
-from jensen.report.tables import printable
 
 Record = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from jensen.printable import printable
 from jensen.report.stored import embed
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def fill(template: str, record: dict[str, Any], view: Callable[[], Mapping[str, 
 
     embedded = Markup(embed(record))  # first, for it refuses what is no JSON
     script = asset("sort.js") + asset("zoom.js")
-    return (
+    page = (
         _environment()
         .get_template(template)
         .render(
@@ -33,6 +34,9 @@ def fill(template: str, record: dict[str, Any], view: Callable[[], Mapping[str, 
             embedded=embedded,
         )
     )
+    return printable(
+        page, keep="\n\t"
+    )  # escapes keep names from being code, not from turning the writing round
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from jensen.printable import printable
 from jensen.report.numbers import aligned
 from jensen.report.ranking import Record, Row, binarised, legend, level, ranked
 from jensen.report.words import order_line, separation_line, split_orders
@@ -129,8 +130,3 @@ def _notes(record: Record, rows: Sequence[Row]) -> list[str]:
 
 def _pad(cell: str, width: int, place: int) -> str:
     return f"{cell:<{width}}" if place < LEFT else f"{cell:>{width}}"
-
-
-def printable(text: str) -> str:
-    """A name on one line: it may hold a line break or a terminal's escape code."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -11,7 +11,7 @@ from jensen.data.tables import is_frame
 from jensen.errors import SpaceError
 from jensen.models import CATALOGUE, model_class
 from jensen.sklearn.frames import Likeness, eager
-from jensen.sklearn.ground import FEWEST, drawn, fitted_to, parted, validate_data
+from jensen.sklearn.ground import FEWEST, drawn, fitted_to, parted, protocol, validate_data
 
 PREFERRED = ("maf", "made")
 """What "auto" tries first: a flow for real columns, an autoregressive model for discrete ones."""
@@ -65,11 +65,12 @@ class Synthesizer(BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit the model to X, a DataFrame that narwhals knows or an array (n, d); y is not looked at."""
-        X = eager(X)
-        if is_frame(X):
-            validate_data(self, X, reset=True, skip_check_array=True)
-        else:
-            X = validate_data(self, X, reset=True, ensure_min_samples=FEWEST)
+        with protocol(X):
+            X = eager(X)
+            if is_frame(X):
+                validate_data(self, X, reset=True, skip_check_array=True)
+            else:
+                X = validate_data(self, X, reset=True, ensure_min_samples=FEWEST)
         self._likeness = Likeness.of(X)
         data = parted(self, self._likeness.plain(X), len(X))
         self.fitted_ = fitted_to(self, data, self._suited(data.space.kind))
@@ -83,7 +84,7 @@ class Synthesizer(BaseEstimator):
 
     def _suited(self, kind: str) -> Any:
         """The model for rows of a kind of space."""
-        if self.model != "auto":
+        if not isinstance(self.model, str) or self.model != "auto":
             return self.model
         for name in (*PREFERRED, *CATALOGUE):
             if kind in model_class(name).accepts:

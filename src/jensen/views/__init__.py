@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from jensen.arguments import said
 from jensen.errors import SpaceError, UsageError, nearest
 from jensen.space import Space
 from jensen.views.affine import Affine
@@ -42,6 +43,8 @@ class Views:
     def __init__(self, space: Space, choice: str | View | Sequence[View] = "auto") -> None:
         """`choice`: auto, a name of PRESETS, or views of your own. Raises UsageError for what it does not know."""
         self.space = space
+        if not (isinstance(choice, (str, list, tuple)) or callable(choice)):
+            raise UsageError("views are a name or callables", f"got {said(choice)}", "use auto")
         self.name = _preset(space) if choice == "auto" else choice if isinstance(choice, str) else ""
         if isinstance(choice, str):
             if self.name not in PRESETS:
