@@ -11,7 +11,8 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, conditions, interleave, options, passive, report
+from interleave import Line, command, conditions, interleave, options, passive, report
+from record import Record, speed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from jensen.space import Space
 
 RATE = 1e-3
+OURS, PEER = "jensen's train()", "common practice"
+GOALS = {"PixelCNN": 1.15, "MADE": 1.0}
+"""Times as fast."""
 Loop = Callable[[Any, "Tensor", int, int], None]
 
 
@@ -165,14 +169,30 @@ def measure(model: Model, batch: int, steps: int, rounds: int, seed: int) -> lis
     _same_function(model, plain, x[:8])
     return interleave(
         {
-            "jensen's train()": lambda: ours(model, x, batch, steps),
-            "common practice": lambda: common_practice(plain, x, batch, steps),
+            OURS: lambda: ours(model, x, batch, steps),
+            PEER: lambda: common_practice(plain, x, batch, steps),
         },
-        "common practice",
+        PEER,
         rounds=rounds,
         units=steps,
         seed=seed,
+        twice=[OURS],
     )
+
+
+def records(tables: dict[str, list[Line]]) -> list[Record]:
+    """One a model."""
+    return [
+        speed(
+            lines,
+            OURS,
+            PEER,
+            name=f"training, {title.rpartition(', ')[0]}",
+            goal=GOALS[title.split()[0].rstrip(",")],
+            command=command(),
+        )
+        for title, lines in tables.items()
+    ]
 
 
 def _same_function(ours: Model, plain: Model, x: Tensor) -> None:
@@ -199,7 +219,7 @@ def main() -> None:
         for title, (model, batch, steps) in cases().items()
         if (given.only or "").lower() in title.lower()
     }
-    report(tables, conditions(given.threads), unit="step", as_json=given.json)
+    report(tables, conditions(given.threads), unit="step", as_json=given.json, records=records(tables))
 
 
 if __name__ == "__main__":
