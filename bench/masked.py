@@ -115,14 +115,17 @@ def _with_layers(model: Model, plain: Callable[[nn.Module], nn.Module | None]) -
 
 def plain_pixelcnn(model: Model) -> Any:
     """The PixelCNN as people write it: plain layers, and features in the row-major layout (NCHW)."""
+    import torch
+
     plain = as_people_write_it(model)
 
-    def conditionals(x: Tensor) -> Tensor:
+    def conditionals(x: Tensor, c: Tensor | None = None) -> Tensor:
         n, colours, height, width = x.shape
         h = plain.first(plain.input(x).movedim(-1, 2).reshape(n, -1, height, width).contiguous())
         for block in plain.blocks:
-            h = h + block(h)
-        return plain.last(h).reshape(n, colours, -1, height, width).movedim(2, -1)
+            h = h + block(h, None)
+        h = plain.last(torch.relu(plain.hidden(torch.relu(h))))
+        return h.reshape(n, colours, -1, height, width).movedim(2, -1)
 
     plain.conditionals = conditionals
     return plain

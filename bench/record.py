@@ -118,6 +118,26 @@ def share(
     return Record(name, peer, count / of, low, high, "of repeats", goal, command, less)
 
 
+def mean(
+    values: Sequence[float], name: str, peer: str, unit: str, goal: float | None, less: bool = False
+) -> Record:
+    """A mean over runs with Student's interval."""
+    from scipy.stats import t
+
+    from interleave import command
+
+    width = float(t.ppf(0.975, len(values) - 1)) / len(values) ** 0.5
+    middle, half = statistics.fmean(values), width * statistics.stdev(values)
+    return Record(name, peer, middle, middle - half, middle + half, unit, goal, command(), less)
+
+
+def single(name: str, value: float, unit: str, goal: float) -> Record:
+    """A number without an interval, such as the worst of some runs."""
+    from interleave import command
+
+    return Record(name, "alone", value, None, None, unit, goal, command())
+
+
 def left_out(peer: str) -> None:
     """Say that a peer is not there; on stderr, so that JSON stays JSON."""
     print(f"{peer} is not installed: left out", file=sys.stderr)
