@@ -34,7 +34,7 @@ from jensen.data.known_modes import Modes, known_modes
 from jensen.functional.ratio import log_density
 from jensen.metrics.coverage import prdc
 from jensen.space import Space
-from record import Record, dumps, mean, share, single
+from record import Record, averaged, dumps, share, single
 
 FIVE = np.repeat([1.0, 0.0], 5)
 LAWS: dict[str, tuple[np.ndarray, np.ndarray, float, int]] = {
@@ -90,7 +90,9 @@ def bound(repeats: int) -> dict[str, Any]:
             "chosen": _counts([run.critic.name for run in runs]),
             "normaliser, mean": np.mean([run.normaliser.value for run in runs]),
             "records": [
-                mean(values.tolist(), f"JSD by a critic, {name} pair", f"the truth, {truth}", "nats", least),
+                averaged(
+                    values.tolist(), f"JSD by a critic, {name} pair", f"the truth, {truth}", "nats", least
+                ),
                 _wrong(f"limit of the JSD above the truth, {name} pair", limits > truth),
             ],
         }
@@ -135,7 +137,7 @@ def far(repeats: int) -> dict[str, Any]:
             single(
                 "32 nats apart, saturation flagged", float(np.mean(flagged)), f"of {len(flagged)} runs", 1.0
             ),
-            mean(
+            averaged(
                 [abs(x - 1) for x in ratios],
                 "telescoped KL of 32 nats, error",
                 "the truth",
@@ -161,7 +163,7 @@ def ratio(repeats: int) -> dict[str, Any]:
         "mean error, nats": np.mean(errors),
         "largest of the runs": max(errors),
         "goal, below": 0.45,
-        "records": [mean(errors, what, "the truth", "nats", 0.45, True)],
+        "records": [averaged(errors, what, "the truth", "nats", 0.45, True)],
     }
 
 

@@ -118,7 +118,7 @@ def share(
     return Record(name, peer, count / of, low, high, "of repeats", goal, command, less)
 
 
-def mean(
+def averaged(
     values: Sequence[float], name: str, peer: str, unit: str, goal: float | None, less: bool = False
 ) -> Record:
     """A mean over runs with Student's interval."""

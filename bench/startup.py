@@ -35,9 +35,11 @@ def cpu_seconds(arguments: Sequence[str]) -> float | None:
     return usage.ru_utime + usage.ru_stime if child.returncode == 0 else None
 
 
-def measure(rounds: int, seed: int) -> dict[str, list[float]]:
+def measure(rounds: int, seed: int, torch: bool = True) -> dict[str, list[float]]:
     """CPU seconds of every command, interleaved; a command that fails in the warm-up is left out."""
     commands = {**COMMANDS, again("import jensen"): COMMANDS["import jensen"]}
+    if not torch:
+        del commands["import torch"]
     able = [name for name, arguments in commands.items() if cpu_seconds(arguments) is not None]
     order = random.Random(seed)
     seconds: dict[str, list[float]] = {name: [] for name in able}
@@ -82,10 +84,11 @@ def main() -> None:
     """Print the table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--without-torch", action="store_true", help="leave out `import torch`, seconds each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args()
-    seconds = measure(given.rounds, given.seed)
+    seconds = measure(given.rounds, given.seed, not given.without_torch)
     if given.json:
         print(dumps(records(seconds), conditions=conditions(), seconds=seconds))
         return
