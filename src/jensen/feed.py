@@ -133,7 +133,7 @@ class Feed:
     def _generator(self, *key: int) -> torch.Generator:
         """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(state[0] >> 1))
+        return torch.Generator().manual_seed(int(state[0]) >> 1)
 
 
 def in_background(read: Callable[[NDArray[np.intp]], Tensor], index: NDArray[np.intp]) -> Future[Tensor]:
