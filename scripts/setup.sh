@@ -7,7 +7,6 @@
 # configuration), that torch is taken, unless TORCH_BACKEND asks for another.
 set -eu
 cd "$(dirname "$0")/.."
-. scripts/local_torch.sh
 python=${PYTHON:-python3}
 extras=${EXTRAS:-dev,docs}
 
@@ -31,12 +30,32 @@ command -v "$python" >/dev/null || {
 # pip checks the installer by the same hashes as the installer checks the rest
 sed -n '/^uv==/,/[^\\]$/p' requirements-lock.txt >.venv/uv.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
-uv() { command="$1 $2"; shift 2; .venv/bin/uv $command --quiet --python .venv/bin/python "$@"; }
+uv() { # uv pip install ...: into .venv
+  verb=$2
+  shift 2
+  .venv/bin/uv pip "$verb" --quiet --python .venv/bin/python "$@"
+}
 
 uv pip install --require-hashes --requirement requirements-lock.txt
 # torch by version and not by hash: each build of it (CPU, every CUDA version, a local wheel) has its own. What it needs
 # besides is installed by now, so that the CPU build adds nothing; a CUDA build adds its GPU libraries, by its own versions.
-local_torch .venv/bin/python "$(grep '^torch==' constraints.txt)" --constraint constraints.txt
+set -- --constraint constraints.txt "$(grep '^torch==' constraints.txt)"
+links=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-$(.venv/bin/python -m pip config get global.find-links 2>/dev/null || true)}}
+tag=$(.venv/bin/python -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
+local_torch=
+[ -d "$links" ] || IFS=' '
+[ ! -d "$links" ] || IFS='
+'
+for link in $links; do
+  set -- "$@" --find-links "$link"
+  for wheel in "$link"/torch-*-"$tag"-*.whl; do [ ! -e "$wheel" ] || local_torch=yes; done
+done
+unset IFS
+if [ -z "$local_torch" ] || [ -n "${TORCH_BACKEND:-}" ]; then
+  set -- "$@" --torch-backend="${TORCH_BACKEND:-cpu}"
+fi
+uv pip install "$@"
+
 # the lock has what builds jensen, so nothing unchecked is fetched for it
 uv pip install --no-deps --no-build-isolation --editable .
 [ "$extras" = dev,docs ] || uv pip install --constraint constraints.txt --no-build-isolation --editable ".[$extras]"
