@@ -1,6 +1,6 @@
 """Ask the advisory service about every package of the lock, and torch: known vulnerabilities, none, or could not ask.
 
-    python scripts/audit_deps.py        needs pip-audit beside this Python, or as PIP_AUDIT
+    .venv/bin/python scripts/audit_deps.py        PIP_AUDIT names another pip-audit than uv's, which has its own environment
 
 Exit status 0: every package was asked about and none has a known vulnerability. 1: some have. 3: the service did not
 answer for some, which is not the same as none. pip-audit itself exits with 0 where it skipped every package.
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -79,12 +81,12 @@ def _key(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def ask(wanted: Sequence[str], command: str) -> tuple[str, str]:
+def ask(wanted: Sequence[str], command: Sequence[str]) -> tuple[str, str]:
     """pip-audit's two outputs about these pins, one file of distinct names a call: it takes one version of a name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pins.txt"
         path.write_text("\n".join(wanted) + "\n")
-        words = [command, "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
+        words = [*command, "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
         done = subprocess.run(
             [*words, "--requirement", str(path)], capture_output=True, text=True, timeout=600
         )
@@ -105,10 +107,11 @@ def rounds(wanted: Sequence[str]) -> list[list[str]]:
 
 def main() -> None:
     """Ask, print, exit."""
-    command = os.environ.get("PIP_AUDIT") or str(Path(sys.executable).with_name("pip-audit"))
-    if not Path(command).exists():
+    uv = [str(ROOT / ".venv" / "bin" / "uv"), "tool", "run", "--quiet", "pip-audit"]
+    command = shlex.split(os.environ.get("PIP_AUDIT", "")) or uv
+    if shutil.which(command[0]) is None:
         sys.exit(
-            f"there is no pip-audit at {command}: install it into an environment of its own and name it in PIP_AUDIT"
+            f"there is no {command[0]}: run make test first, which makes .venv, or name a pip-audit in PIP_AUDIT"
         )
     wanted = pins((ROOT / "requirements-lock.txt").read_text(), (ROOT / "constraints.txt").read_text())
     answers = [answer(group, *ask(group, command)) for group in rounds(wanted)]
