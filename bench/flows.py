@@ -179,9 +179,7 @@ def given() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--rounds", type=int, default=11, help="of training and log_prob; sampling 15 at most"
-    )
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--features", type=int, nargs="+", default=[8, 21, 63])
     parser.add_argument("--family", nargs="+", default=[], help="such as MAF, or 'spline coupling'")
@@ -219,7 +217,7 @@ def main() -> None:
         for family in options.family or FAMILIES:
             found = sides(family, d, options.only, options.compile)
             for use in options.use:
-                rounds = min(options.rounds, 15) if use == "sample" and d > 8 else options.rounds
+                rounds = options.rounds
                 lines = measure(found, use, rounds, options.seed)
                 made += records(lines, family, use, d)
                 results.append(

@@ -82,6 +82,8 @@ def quiet(run: Run, measure: Measure, tries: int, say: Callable[[str], None]) ->
         say(
             f"{run.words}: {len(found.records)} rows, {len(noisy)} too noisy, {time.perf_counter() - began:.0f} s"
         )
+        for one in noisy:
+            say(f"  {one.name}, over {one.peer}: {one.trouble()}")
         if not noisy or attempt + 1 == tries:
             break
         run = run.longer()
@@ -101,7 +103,8 @@ def chosen(
 
 def fingerprint(threads: int) -> str:
     """Of all that a kept result depends on: sources, versions, machine, threads."""
-    sources = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "bench").glob("*.py")])
+    scripts = [path for path in (ROOT / "bench").glob("*.py") if not path.name.startswith("report")]
+    sources = sorted([*(ROOT / "src").rglob("*.py"), *scripts])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     facts = [sys.version, os.uname().nodename, str(threads), *(f"{k}={v}" for k, v in versions().items())]
     digest.update("\n".join(facts).encode())
