@@ -3,7 +3,7 @@
 #   TORCH_BACKEND=cu128    with `make clean demo`: another build of torch than the CPU one (auto: what fits)
 
 .NOTPARALLEL:
-.PHONY: demo test lint check docs soak bench clean
+.PHONY: demo test lint check docs soak soak-stream bench bench-gpu lock minimal newest audit-deps clean
 export OMP_WAIT_POLICY ?= PASSIVE
 
 demo: .venv/.ready
@@ -26,22 +26,39 @@ check: lint test docs
 docs: .venv/.ready
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
-# about 15 minutes on two cores; each part prints its figures last
+# what takes too long for make test; each part prints its figures last
 soak: .venv/.ready
-	.venv/bin/python scripts/soak_crash.py --moments 100
-	JENSEN_FUZZ=3600 .venv/bin/python -m pytest -q -s tests/unit/test_fuzz.py -k damaged
 	.venv/bin/python -m pytest -q -m slow tests
+	JENSEN_FUZZ=800 .venv/bin/python -m pytest -q -s tests/unit/test_fuzz_surface.py
+	JENSEN_FUZZ=3600 .venv/bin/python -m pytest -q -s tests/unit/test_fuzz.py -k damaged
+	.venv/bin/python scripts/soak_crash.py --moments 100
 
+# a generated file of 20 GB (it is removed again) read and trained on within 2 GB of memory
+soak-stream: .venv/.ready
+	.venv/bin/python scripts/soak_stream.py --gigabytes 20
+
+# every benchmark against the peers that are installed, and the table of the README
 bench: .venv/.ready
-	.venv/bin/python bench/startup.py
-	.venv/bin/python bench/loop.py
-	.venv/bin/python bench/masked.py
-	.venv/bin/python bench/spline.py
-	.venv/bin/python bench/autoregressive.py --only 2x16
-	.venv/bin/python bench/flows.py --quick
+	.venv/bin/python bench/report.py
 
-.venv/.ready: pyproject.toml constraints.txt scripts/setup.sh
+# on a machine with a GPU: equal to the CPU? how fast, and how near its limits? At most nine minutes
+bench-gpu: .venv/.ready
+	.venv/bin/python bench/gpu/all.py --out gpu-all.json
+
+# requirements-lock.txt anew, after a change of pyproject.toml or constraints.txt
+lock: .venv/.ready
+	sh scripts/lock.sh
+
+# the tests with the lowest versions that pyproject.toml allows, and with the newest ones
+minimal newest:
+	sh scripts/versions.sh $@
+
+# known vulnerabilities of what is locked; says so where the advisory service cannot be asked
+audit-deps: .venv/.ready
+	.venv/bin/python scripts/audit_deps.py
+
+.venv/.ready: pyproject.toml constraints.txt requirements-lock.txt scripts/setup.sh
 	sh scripts/setup.sh
 
 clean:
-	rm -rf .venv report runs build dist site
+	rm -rf .venv .venv-minimal .venv-newest report runs build dist site

@@ -8,12 +8,12 @@ layer once. Peers that are not installed are left out: `pip install 'jensen[benc
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, conditions, interleave, passive
+from interleave import Line, command, conditions, interleave, passive
+from record import Record, dumps, left_out, speed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ def sides(family: str, d: int, only: list[str], compile_peers: bool) -> dict[str
             if compile_peers:
                 found[f"{name}, compiled"] = in_torch(build(family, d), x, compiled=True)
         except ImportError:
-            print(f"{name} is not installed: left out")
+            left_out(name)
     if not only or "flowjax" in only:
         try:
             import flow_jax
@@ -68,7 +68,7 @@ def sides(family: str, d: int, only: list[str], compile_peers: bool) -> dict[str
             jitted = flow_jax.build(family, x.numpy(), RATE)
             found["flowjax"] = Side(jitted.parameters, jitted.run, jitted.compiled)
         except ImportError:
-            print("flowjax is not installed: left out")
+            left_out("flowjax")
     return found
 
 
@@ -123,6 +123,7 @@ def measure(found: dict[str, Side], use: str, rounds: int, seed: int) -> list[Li
         units=units,
         warmup=1,
         seed=seed,
+        twice=["jensen"],
     )
 
 
@@ -140,12 +141,31 @@ def against(lines: list[Line]) -> dict[str, tuple[str, float]]:
     return found
 
 
+def records(lines: list[Line], family: str, use: str, features: int) -> list[Record]:
+    """jensen's over the fastest eager peer and over the fastest compiled one; goals are of 63 features."""
+    goals = GOALS.get((use, family), (None, None)) if features == 63 else (None, None)
+    fastest, doing = against(lines), {"train": "training", "log_prob": "log_prob", "sample": "sampling"}[use]
+    return [
+        speed(
+            lines,
+            "jensen",
+            fastest[kind][0],
+            name=f"{family}, {features} features, {doing}",
+            goal=goal,
+            command=command(),
+            called=f"{fastest[kind][0]}, the fastest {kind}",
+        )
+        for kind, goal in zip(("eager", "compiled"), goals)
+        if kind in fastest
+    ]
+
+
 def table(lines: list[Line], found: dict[str, Side]) -> str:
     """Median milliseconds, ratio over jensen's with quartiles, number of weights, seconds of compiling."""
     head = "| | ms | CPU ms | over jensen's, CPU | weights | compiled in, CPU s |\n|---|---:|---:|---:|---:|---:|"
     rows = []
     for line in lines:
-        side = found[line.name]
+        side = found[line.name.removesuffix(", again")]
         ratio, low, high = line.cpu_ratio
         compiled = f"{max(side.compiled.values()):.0f}" if side.compiled else ""
         rows.append(
@@ -159,20 +179,18 @@ def given() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--rounds", type=int, default=11, help="of training and log_prob; sampling a third of it"
-    )
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--features", type=int, nargs="+", default=[8, 21, 63])
     parser.add_argument("--family", nargs="+", default=[], help="such as MAF, or 'spline coupling'")
     parser.add_argument("--use", nargs="+", choices=USES, default=list(USES))
     parser.add_argument("--only", nargs="+", default=[], help="libraries; jensen is always among them")
     parser.add_argument("--compile", action="store_true", help="torch.compile every flow too: minutes each")
-    parser.add_argument("--quick", action="store_true", help="8 features, 3 rounds")
+    parser.add_argument("--quick", action="store_true", help="8 features, 7 rounds")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     found = parser.parse_args()
     if found.quick:
-        found.features, found.rounds = [8], 3
+        found.features, found.rounds = [8], 7
     found.only = found.only and ["jensen", *found.only]
     return found
 
@@ -194,12 +212,14 @@ def main() -> None:
     if not options.json:
         print(", ".join(f"{key}: {value}" for key, value in facts.items()))
     results: list[dict[str, Any]] = []
+    made: list[Record] = []
     for d in options.features:
         for family in options.family or FAMILIES:
             found = sides(family, d, options.only, options.compile)
             for use in options.use:
-                rounds = max(options.rounds // 3, 1) if use == "sample" and d > 8 else options.rounds
+                rounds = options.rounds
                 lines = measure(found, use, rounds, options.seed)
+                made += records(lines, family, use, d)
                 results.append(
                     {"features": d, "family": family, "use": use, "fastest": against(lines)}
                     | {
@@ -213,7 +233,7 @@ def main() -> None:
                         flush=True,
                     )
     if options.json:
-        print(json.dumps({"conditions": facts, "results": results}, indent=1))
+        print(dumps(made, conditions=facts, results=results))
     else:
         print(f"\n{summary(results)}")
 

@@ -1,26 +1,21 @@
-"""Divergence from a critic on laws whose divergence is known, the metrics of samples against peers, and adversarial fits.
+"""Divergence from a critic on laws whose divergence is known, and adversarial fits.
 
 f1 = N(0, I) everywhere. f0: N(1, 0.7^2) in one dimension (JSD 0.16082 by quadrature); in ten, five means of 0.5 and five
 standard deviations of 0.7 (0.2378); a shift by 8 in all (KL of 32 nats); f1 itself (0). The panel is the default one.
 
 Fits by the default recipe, five seeds: modes of a ring of 8 and a grid of 25, complete where each has at least a third of
 its share of 2,500 samples within four standard deviations; digits 8x8 against the held-out rows, classes by an SVM fitted
-to the training rows; a step against the same networks in a bare loop, interleaved.
+to the training rows. The speed of a step is in `gan_step.py`, that of the sample metrics in `neighbours.py`.
 
     python bench/gan.py                         all of it: about 40 minutes on one core
     python bench/gan.py --only far ratio        some parts
-    python bench/gan.py --only prdc             needs `pip install prdc` for the peer
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,16 +27,14 @@ import numpy as np
 import torch
 
 import jensen
+from interleave import command, conditions
 from jensen.critics.judgement import Judgement, judge
 from jensen.critics.telescope import telescope
 from jensen.data.known_modes import Modes, known_modes
 from jensen.functional.ratio import log_density
 from jensen.metrics.coverage import prdc
-from jensen.models.gan import GAN
-from jensen.objectives.adversarial import Adversarial
-from jensen.plan import Plan
-from jensen.player import Player
 from jensen.space import Space
+from record import Record, averaged, dumps, share, single
 
 FIVE = np.repeat([1.0, 0.0], 5)
 LAWS: dict[str, tuple[np.ndarray, np.ndarray, float, int]] = {
@@ -53,7 +46,6 @@ LAWS: dict[str, tuple[np.ndarray, np.ndarray, float, int]] = {
 """Means and standard deviations of f0, the JSD, rows a side."""
 FAR_KL = 32.0
 LEAST_BOUND = {"1-D": 0.150, "10-D": 0.225}
-PRDC_ROWS, PRDC_FEATURES, K = 10_000, 512, 5
 
 
 def draw(name: str, seed: int, n: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -97,8 +89,22 @@ def bound(repeats: int) -> dict[str, Any]:
             "allowed": allowed(repeats),
             "chosen": _counts([run.critic.name for run in runs]),
             "normaliser, mean": np.mean([run.normaliser.value for run in runs]),
+            "records": [
+                averaged(
+                    values.tolist(), f"JSD by a critic, {name} pair", f"the truth, {truth}", "nats", least
+                ),
+                _wrong(f"limit of the JSD above the truth, {name} pair", limits > truth),
+            ],
         }
     return found
+
+
+def _wrong(name: str, errors: Any) -> Record:
+    """How often a statement at 5 % was wrong; the goal allows the scatter of as many repeats."""
+    peer, goal = "its level, 0.05", allowed(len(errors))
+    return share(
+        int(errors.sum()), len(errors), name=name, peer=peer, goal=goal, command=command(), less=True
+    )
 
 
 def null(repeats: int) -> dict[str, Any]:
@@ -110,6 +116,7 @@ def null(repeats: int) -> dict[str, Any]:
         "limit above 0": np.mean([run.limit > 0 for run in runs]),
         "allowed": allowed(repeats),
         "bound, mean": np.mean([run.jsd.value for run in runs]),
+        "records": [_wrong("one law on both sides rejected", p <= 0.05)],
     }
 
 
@@ -126,6 +133,19 @@ def far(repeats: int) -> dict[str, Any]:
         "flagged": np.mean(flagged),
         "telescoped KL over the truth": f"{np.mean(ratios):.3f}, runs from {min(ratios):.3f} to {max(ratios):.3f}",
         "runs within 10 %": np.mean([abs(ratio - 1) < 0.1 for ratio in ratios]),
+        "records": [
+            single(
+                "32 nats apart, saturation flagged", float(np.mean(flagged)), f"of {len(flagged)} runs", 1.0
+            ),
+            averaged(
+                [abs(x - 1) for x in ratios],
+                "telescoped KL of 32 nats, error",
+                "the truth",
+                "of it",
+                0.1,
+                True,
+            ),
+        ],
     }
 
 
@@ -138,51 +158,13 @@ def ratio(repeats: int) -> dict[str, Any]:
         logit = torch.from_numpy(judged("10-D", seed).critic(fresh))
         estimated = log_density(torch.from_numpy(log_f(fresh, mean, sd)), logit).numpy()
         errors.append(np.abs(estimated - log_f(fresh, np.zeros(10), np.ones(10))).mean())
-    return {"mean error, nats": np.mean(errors), "largest of the runs": max(errors), "goal, below": 0.45}
-
-
-def neighbours(repeats: int) -> dict[str, Any]:
-    """Precision, recall, density, coverage: fresh processes in turn, CPU seconds of the call and peak memory."""
-    sides: dict[str, list[dict[str, Any]]] = {"ours": [], "prdc": []}
-    for _ in range(5):
-        for side, runs in sides.items():
-            runs.append(_measured(side))
-    if not all(sides["prdc"]):
-        return {"ours": sides["ours"], "prdc": "not installed"}
-    cpu = {side: float(np.median([run["cpu"] for run in runs])) for side, runs in sides.items()}
-    peak = {side: float(np.median([run["peak_mb"] for run in runs])) for side, runs in sides.items()}
-    values = [runs[0]["values"] for runs in sides.values()]
+    what = "log f1 = log f0 + logit, 10-D pair, error"
     return {
-        "CPU seconds": cpu,
-        "prdc's CPU over ours": cpu["prdc"] / cpu["ours"],
-        "peak MB of the process": peak,
-        "our peak over prdc's": peak["ours"] / peak["prdc"],
-        "largest difference": float(np.abs(np.subtract(*values)).max()),
+        "mean error, nats": np.mean(errors),
+        "largest of the runs": max(errors),
+        "goal, below": 0.45,
+        "records": [averaged(errors, what, "the truth", "nats", 0.45, True)],
     }
-
-
-def _measured(side: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, __file__, "--child", side], capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
-
-
-def child(side: str) -> None:
-    """One side in a process of its own, so that its peak is its own."""
-    rng = np.random.default_rng(0)
-    real, fake = rng.normal(size=(2, PRDC_ROWS, PRDC_FEATURES))
-    fake *= 1.02
-    if side == "prdc":
-        from prdc import compute_prdc
-
-        began = time.process_time()
-        found = compute_prdc(real, fake, K)
-        values = [float(found[name]) for name in ("precision", "recall", "density", "coverage")]
-    else:
-        began = time.process_time()
-        values = [one.value for one in prdc(real, fake, k=K)]
-    cpu = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(json.dumps({"cpu": cpu, "peak_mb": peak, "values": values}))
 
 
 SEEDS = 5
@@ -191,7 +173,12 @@ STEPS = {"ring": 2000, "grid": 8000}
 
 def modes(repeats: int) -> dict[str, Any]:
     """Ring of 8 and grid of 25: modes with at least a third of their share, samples near one, the check's verdict, CPU seconds."""
-    return {name: _each_seed(partial(_modes, known_modes(name), steps)) for name, steps in STEPS.items()}
+    found = {}
+    for name, steps in STEPS.items():
+        law = known_modes(name)
+        complete = (f"modes of the {name} of {len(law.shares)}", "modes", len(law.shares))
+        found[name] = _each_seed(partial(_modes, law, steps), complete)
+    return found
 
 
 def _modes(law: Modes, steps: int, seed: int) -> dict[str, float]:
@@ -230,78 +217,26 @@ def digits(repeats: int) -> dict[str, Any]:
         found = {name: value.value for name, value in prdc(real, drawn)._asdict().items()}
         return {**found, "class entropy": entropy, "cpu": cpu}
 
-    return _each_seed(one)
+    return _each_seed(
+        one,
+        ("recall of digits", "recall", 0.7),
+        ("coverage of digits", "coverage", 0.5),
+        ("class entropy of digits", "class entropy", 2.2),
+    )
 
 
 DIGITS_STEPS = 2500
 
 
-def step(repeats: int) -> dict[str, Any]:
-    """CPU of a step over that of a bare loop with torch's Adam on the same networks and cost: medians of blocks in turn."""
-    found = {}
-    for name, space, batch in (
-        ("digits", Space.levels((1, 8, 8), 17), 64),
-        ("two columns", Space.real(2), 128),
-    ):
-        x = torch.randint(0, 17, (batch, 1, 8, 8)) if space.is_image else torch.randn(batch, 2)
-        sides = {"ours": _our_step(space, x), "bare": _bare_step(space, x)}
-        times: dict[str, list[float]] = {side: [] for side in sides}
-        for _ in range(15):
-            for side, play in sides.items():
-                began = time.process_time()
-                for _ in range(10):
-                    play()
-                times[side].append(time.process_time() - began)
-        found[name] = float(np.median(times["ours"][3:]) / np.median(times["bare"][3:]))
-    return found
-
-
-def _our_step(space: Space, x: torch.Tensor) -> Callable[[], None]:
-    turns = Adversarial().turns(GAN(space).train())
-    players = [Player(turn, Plan()) for turn in turns]
-    return lambda: [player.play(x, None, 1e-4) for player in players] and None
-
-
-def _bare_step(space: Space, x: torch.Tensor) -> Callable[[], None]:
-    """The textbook loop, written out: detach, freeze, backward, step."""
-    d_turn, g_turn = Adversarial().turns(GAN(space).train())
-    game = d_turn.game
-    pairs = [
-        (turn, torch.optim.Adam(turn.moves, lr=1e-4, betas=turn.betas, fused=True))
-        for turn in (d_turn, g_turn)
-    ]
-    rules, cost = game.rules, game.rules.cost
-
-    def play() -> None:
-        fake = game.model.draw(len(x))
-        real, seen = (
-            game.model.features(x).requires_grad_(rules.r1 > 0),
-            fake.detach().requires_grad_(rules.r2 > 0),
-        )
-        logits = [game.judge(side, None) for side in (real, seen)]
-        loss = cost.discriminator(*logits)
-        for gamma, side, logit in ((rules.r1, real, logits[0]), (rules.r2, seen, logits[1])):
-            if gamma > 0:
-                (slope,) = torch.autograd.grad(logit.sum(), side, create_graph=True)
-                loss = loss + gamma / 2 * slope.square().sum() / len(x)
-        pairs[0][1].zero_grad()
-        loss.backward()
-        pairs[0][1].step()
-        game.critic.requires_grad_(False)
-        on_data = game.judge(real.detach(), None) if cost.PAIRED else logits[0].detach()
-        loss = cost.generator(on_data, game.judge(fake, None))
-        pairs[1][1].zero_grad()
-        loss.backward()
-        pairs[1][1].step()
-        game.critic.requires_grad_(True)
-
-    return play
-
-
-def _each_seed(one: Callable[[int], dict[str, float]]) -> dict[str, Any]:
-    """What each of five seeds gave, by name."""
+def _each_seed(one: Callable[[int], dict[str, float]], *goals: tuple[str, str, float]) -> dict[str, Any]:
+    """What each of five seeds gave, by name; a record for every (what, name, goal) of the least of them."""
     runs = [one(seed) for seed in range(SEEDS)]
-    return {name: ", ".join(f"{run[name]:.3g}" for run in runs) for name in runs[0]}
+    found: dict[str, Any] = {name: ", ".join(f"{run[name]:.3g}" for run in runs) for name in runs[0]}
+    worst = {name: min(run[name] for run in runs) for _, name, _ in goals}
+    found["records"] = [
+        single(f"GAN, {what}", worst[name], f"the least of {SEEDS} seeds", goal) for what, name, goal in goals
+    ]
+    return found
 
 
 def _counts(names: list[str]) -> dict[str, int]:
@@ -311,8 +246,6 @@ def _counts(names: list[str]) -> dict[str, int]:
 PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
     "far": far,
     "ratio": ratio,
-    "prdc": neighbours,
-    "step": step,
     "digits": digits,
     "modes": modes,
     "bound": bound,
@@ -328,20 +261,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--child", choices=["ours", "prdc"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    if asked.child:
-        child(asked.child)
-        return
+    made: list[Record] = []
+    parts: dict[str, Any] = {}
     for name in asked.only:
         found = PARTS[name](asked.repeats)
-        if asked.json:
-            print(json.dumps({"part": name, "repeats": asked.repeats, **found}, default=float), flush=True)
-        else:
+        for one in (found, *(part for part in found.values() if isinstance(part, dict))):
+            made += one.pop("records", [])
+        parts[name] = found
+        if not asked.json:
             print(f"{name}", flush=True)
             for key, value in _flat(found):
                 print(f"  {key:<42} {value}", flush=True)
+    if asked.json:
+        print(dumps(made, conditions=conditions(asked.threads), repeats=asked.repeats, parts=parts))
 
 
 def _flat(found: dict[str, Any], before: str = "") -> list[tuple[str, str]]:

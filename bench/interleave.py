@@ -7,7 +7,6 @@ repeatable where a time is not. CPU time counts all threads of the process and i
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -15,9 +14,11 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from record import Record, dumps
 
 Variants = Mapping[str, Callable[[], object]]
 
@@ -27,6 +28,7 @@ class Line:
     """One variant: median milliseconds of a unit of work, and how many times the reference that is.
 
     `wall_ratio` and `cpu_ratio` are (ratio of the medians, lower and upper quartile of the ratios round by round).
+    `cpu_rounds`: CPU milliseconds of a unit, round by round; round i of one line was timed beside round i of the others.
     """
 
     name: str
@@ -34,13 +36,31 @@ class Line:
     cpu_ms: float
     wall_ratio: tuple[float, float, float]
     cpu_ratio: tuple[float, float, float]
+    cpu_rounds: tuple[float, ...] = ()
+
+
+def again(name: str) -> str:
+    """The name of the control of a variant: the variant itself, timed a second time in every round."""
+    return f"{name}, again"
 
 
 def interleave(
-    variants: Variants, reference: str, *, rounds: int, units: int, warmup: int = 2, seed: int = 0
+    variants: Variants,
+    reference: str,
+    *,
+    rounds: int,
+    units: int,
+    warmup: int = 2,
+    seed: int = 0,
+    twice: Sequence[str] = (),
 ) -> list[Line]:
-    """Time `rounds` slices of every variant, in a new random order every round; a slice does `units` of work."""
+    """Time `rounds` slices of every variant, in a new random order every round; a slice does `units` of work.
+
+    The variants of `twice` get a control (`again`): its true ratio is 1, so how far from 1 it comes out says what this
+    machine's noise does to a ratio.
+    """
     order = random.Random(seed)
+    variants = {**variants, **{again(name): variants[name] for name in twice}}
     wall: dict[str, list[float]] = {name: [] for name in variants}
     cpu: dict[str, list[float]] = {name: [] for name in variants}
     for i in range(-warmup, rounds):
@@ -58,6 +78,7 @@ def interleave(
             statistics.median(cpu[name]),
             _ratio(wall[name], wall[reference]),
             _ratio(cpu[name], cpu[reference]),
+            tuple(cpu[name]),
         )
         for name in variants
     ]
@@ -95,7 +116,7 @@ def conditions(threads: int | None = None) -> dict[str, str]:
     """The command, the hardware and the versions, in plain words."""
     facts = {
         "date": time.strftime("%Y-%m-%d"),
-        "command": f"python bench/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
+        "command": command(),
         "processor": f"{len(os.sched_getaffinity(0))} cores of {_processor()}",
         "python": platform.python_version(),
     }
@@ -110,6 +131,12 @@ def conditions(threads: int | None = None) -> dict[str, str]:
     return facts
 
 
+def command() -> str:
+    """How this script was called, but for `--json`: it changes what is printed, not what is measured."""
+    given = shlex.join(word for word in sys.argv[1:] if word != "--json")
+    return f"python bench/{Path(sys.argv[0]).name} {given}".strip()
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -120,11 +147,18 @@ def _processor() -> str:
     )
 
 
-def report(tables: Mapping[str, list[Line]], facts: dict[str, str], *, unit: str, as_json: bool) -> None:
-    """Print Markdown tables, one a title, or one JSON object."""
+def report(
+    tables: Mapping[str, list[Line]],
+    facts: dict[str, str],
+    *,
+    unit: str,
+    as_json: bool,
+    records: Sequence[Record] = (),
+) -> None:
+    """Print Markdown tables, one a title, or one JSON object, with the records in it."""
     if as_json:
         content = {title: [asdict(line) for line in lines] for title, lines in tables.items()}
-        print(json.dumps({"conditions": facts, "unit": unit, "tables": content}, indent=1))
+        print(dumps(records, conditions=facts, unit=unit, tables=content))
         return
     print(", ".join(f"{key}: {value}" for key, value in facts.items()))
     for title, lines in tables.items():

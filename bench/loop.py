@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, conditions, interleave, options, passive, report
+from interleave import Line, command, conditions, interleave, options, passive, report
+from record import Record, speed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ROWS, FEATURES, BATCH, RATE = 25_600, 64, 256, 1e-3
+OURS = "jensen's train()"
+GOAL = 1 / 1.03
+"""As a speed: at most 1.03 times the time of a bare loop."""
 
 
 def as_people_write_it(model: Any, x: Tensor, steps: int) -> None:
@@ -126,14 +130,28 @@ def measure(hidden: int, steps: int, rounds: int, seed: int) -> dict[str, list[L
     x = torch.randn(ROWS, FEATURES)
     start = mlp(hidden)
     loops: dict[str, Callable[[Any, Tensor, int], None]] = {
-        "jensen's train()": jensens(x),
+        OURS: jensens(x),
         "bare, as people write it": as_people_write_it,
         "bare, fastest": fastest,
         "bare, fastest, with clipping, average, cosine": fastest_with_the_same,
     }
     variants = {name: lambda loop=loop: loop(copy.deepcopy(start), x, steps) for name, loop in loops.items()}
-    lines = interleave(variants, "bare, as people write it", rounds=rounds, units=steps, seed=seed)
+    lines = interleave(
+        variants, "bare, as people write it", rounds=rounds, units=steps, seed=seed, twice=[OURS]
+    )
     return {f"MLP 64-{hidden}-{hidden}-64, batch {BATCH}, {rounds} rounds of {steps} steps": lines}
+
+
+def records(tables: dict[str, list[Line]]) -> list[Record]:
+    """jensen's over each bare loop."""
+    return [
+        speed(
+            lines, OURS, peer.name, name=f"training loop, {title.split(',')[0]}", goal=GOAL, command=command()
+        )
+        for title, lines in tables.items()
+        for peer in lines
+        if peer.name.startswith("bare")
+    ]
 
 
 def main() -> None:
@@ -146,7 +164,7 @@ def main() -> None:
     tables: dict[str, list[Line]] = {}
     for hidden in [given.hidden] if given.hidden else [128, 256, 512]:
         tables |= measure(hidden, given.steps or 300, given.rounds, given.seed)
-    report(tables, conditions(given.threads), unit="step", as_json=given.json)
+    report(tables, conditions(given.threads), unit="step", as_json=given.json, records=records(tables))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, conditions, interleave, options, passive, report
+from interleave import Line, command, conditions, interleave, options, passive, report
+from record import Record, speed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from jensen.space import Space
 
 RATE = 1e-3
+OURS, PEER = "jensen's train()", "common practice"
+GOALS = {"PixelCNN": 1.15, "MADE": 1.0}
+"""Times as fast."""
 Loop = Callable[[Any, "Tensor", int, int], None]
 
 
@@ -111,14 +115,17 @@ def _with_layers(model: Model, plain: Callable[[nn.Module], nn.Module | None]) -
 
 def plain_pixelcnn(model: Model) -> Any:
     """The PixelCNN as people write it: plain layers, and features in the row-major layout (NCHW)."""
+    import torch
+
     plain = as_people_write_it(model)
 
-    def conditionals(x: Tensor) -> Tensor:
+    def conditionals(x: Tensor, c: Tensor | None = None) -> Tensor:
         n, colours, height, width = x.shape
         h = plain.first(plain.input(x).movedim(-1, 2).reshape(n, -1, height, width).contiguous())
         for block in plain.blocks:
-            h = h + block(h)
-        return plain.last(h).reshape(n, colours, -1, height, width).movedim(2, -1)
+            h = h + block(h, None)
+        h = plain.last(torch.relu(plain.hidden(torch.relu(h))))
+        return h.reshape(n, colours, -1, height, width).movedim(2, -1)
 
     plain.conditionals = conditionals
     return plain
@@ -165,14 +172,30 @@ def measure(model: Model, batch: int, steps: int, rounds: int, seed: int) -> lis
     _same_function(model, plain, x[:8])
     return interleave(
         {
-            "jensen's train()": lambda: ours(model, x, batch, steps),
-            "common practice": lambda: common_practice(plain, x, batch, steps),
+            OURS: lambda: ours(model, x, batch, steps),
+            PEER: lambda: common_practice(plain, x, batch, steps),
         },
-        "common practice",
+        PEER,
         rounds=rounds,
         units=steps,
         seed=seed,
+        twice=[OURS],
     )
+
+
+def records(tables: dict[str, list[Line]]) -> list[Record]:
+    """One a model."""
+    return [
+        speed(
+            lines,
+            OURS,
+            PEER,
+            name=f"training, {title.rpartition(', ')[0]}",
+            goal=GOALS[title.split()[0].rstrip(",")],
+            command=command(),
+        )
+        for title, lines in tables.items()
+    ]
 
 
 def _same_function(ours: Model, plain: Model, x: Tensor) -> None:
@@ -199,7 +222,7 @@ def main() -> None:
         for title, (model, batch, steps) in cases().items()
         if (given.only or "").lower() in title.lower()
     }
-    report(tables, conditions(given.threads), unit="step", as_json=given.json)
+    report(tables, conditions(given.threads), unit="step", as_json=given.json, records=records(tables))
 
 
 if __name__ == "__main__":

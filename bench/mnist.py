@@ -8,7 +8,6 @@ holds the four files of MNIST's own distribution (IDX, gzipped or not); give it 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -16,7 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interleave import conditions, passive
+from interleave import command, conditions, passive
+from record import Record, dumps
 
 if TYPE_CHECKING:
     from jensen.train import Moment
@@ -135,7 +135,10 @@ def main() -> None:
         recipe = replace(recipe, steps=asked.steps)
     found = run(recipe, asked.folder, asked.seed)
     if asked.json:
-        print(json.dumps({"conditions": conditions(asked.threads), **found}, indent=1))
+        low, high = found["interval"] or (None, None)
+        what = f"MNIST, {recipe.model}, {recipe.steps} steps, exact, test images"
+        made = Record(what, "alone", found["nats"], low, high, "nats", None, command(), True)
+        print(dumps([made], conditions=conditions(asked.threads), **found))
         return
     low, high = found["interval"]
     print(

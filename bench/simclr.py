@@ -17,10 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from interleave import conditions, interleave, options, passive, report
+from interleave import again, command, conditions, interleave, options, passive, report
+from record import Record, over, speed
 
 WIDTH = 128
 PARTS = ("time", "memory", "digits", "views", "mnist")
+GOALS = {(4096, "full"): 1 / 1.2, (1024, "lightly"): 3.0, (1024, "solo-learn"): 3.0}
+"""Times as fast, by pairs and peer."""
+VIEWS_GOAL = 0.15
+"""Of the CPU time of a step, at most."""
 
 
 def pair(n: int, spread: float | None = None) -> Any:
@@ -101,7 +106,7 @@ def timing(rounds: int, seed: int) -> dict[str, Any]:
 
         variants = {name: (lambda loss=loss: step(loss)) for name, loss in LOSSES.items()}
         tables[f"n = {n} pairs"] = interleave(
-            variants, "jensen", rounds=max(round(rounds * share), 3), units=1, seed=seed
+            variants, "jensen", rounds=max(round(rounds * share), 7), units=1, seed=seed, twice=["jensen"]
         )
     return tables
 
@@ -195,8 +200,37 @@ def views(rounds: int, seed: int) -> dict[str, Any]:
             rounds=rounds,
             units=1,
             seed=seed,
+            twice=["step"],
         )
     return tables
+
+
+def records(tables: dict[str, Any]) -> list[Record]:
+    """The loss over each formula, and the share of a step that its views take."""
+    made = []
+    for title, lines in tables.items():
+        line = {one.name: one for one in lines}
+        if "two views" in line:
+            control = over(line[again("step")], line["step"])
+            cost, rounds = over(line["two views"], line["step"]), len(line["step"].cpu_rounds)
+            made.append(
+                Record(title, "a whole step", *cost, "of it", VIEWS_GOAL, command(), True, control, rounds)
+            )
+            continue
+        n = int(title.split()[2])
+        made += [
+            speed(
+                lines,
+                "jensen",
+                peer,
+                name=f"NT-Xent, {n} pairs",
+                goal=GOALS.get((n, peer)),
+                command=command(),
+            )
+            for peer in LOSSES
+            if peer != "jensen"
+        ]
+    return made
 
 
 def mnist(folder: Path, steps: int, seed: int) -> None:
@@ -275,7 +309,10 @@ def main() -> None:
         tables |= timing(given.rounds, given.seed)
     if "views" in parts:
         tables |= views(given.rounds, given.seed)
-    report(tables, conditions(given.threads), unit="step", as_json=given.json)
+    facts = conditions(given.threads)
+    report(tables, facts, unit="step", as_json=given.json, records=records(tables))
+    if given.json:
+        return  # the other parts print tables of their own
     if "memory" in parts:
         memory()
     if "digits" in parts:

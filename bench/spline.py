@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from interleave import Line, conditions, interleave, options, passive, report
+from interleave import Line, command, conditions, interleave, options, passive, report
+from record import Record, left_out, speed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +35,7 @@ def maps(inverse: bool) -> dict[str, tuple[Map, bool]]:
         try:
             found[name] = (peer(inverse), False)
         except ImportError:
-            print(f"{name} is not installed: left out")
+            left_out(name)
     return found
 
 
@@ -71,7 +72,7 @@ def measure(features: int, inverse: bool, train: bool, rounds: int, seed: int) -
         given = (parameters.permute(2, 1, 0) if first else parameters).contiguous().requires_grad_(train)
         grads = torch.ones_like(at), torch.ones_like(at)
         variants[name] = _slice(run, at, given, grads, train)
-    return interleave(variants, "jensen", rounds=rounds, units=UNITS, seed=seed)
+    return interleave(variants, "jensen", rounds=rounds, units=UNITS, seed=seed, twice=["jensen"])
 
 
 def _slice(
@@ -101,10 +102,27 @@ def check_same_map() -> None:
     )
 
 
+def records(tables: dict[str, list[Line]]) -> list[Record]:
+    """jensen's over plain torch and over each peer."""
+    return [
+        speed(
+            lines,
+            "jensen",
+            one.name,
+            name=f"spline, {title.rpartition(', ')[0]}",
+            goal=None,
+            command=command(),
+        )
+        for title, lines in tables.items()
+        for one in lines
+        if one.name in ("zuko", "nflows") or "plain" in one.name
+    ]
+
+
 def main() -> None:
     """Print one table for every size and use."""
     passive()
-    given = options(__doc__ or "", rounds=21, features=int)
+    given = options(__doc__ or "", rounds=21, features=int, use=str)
     import torch
 
     torch.set_num_threads(given.threads)
@@ -122,8 +140,9 @@ def main() -> None:
         )
         for features in ([given.features] if given.features else [8, 21, 63])
         for use, (inverse, train) in uses.items()
+        if given.use in (None, use)
     }
-    report(tables, conditions(given.threads), unit="call", as_json=given.json)
+    report(tables, conditions(given.threads), unit="call", as_json=given.json, records=records(tables))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ sides give the same loss. pip install 'jensen[bench]'.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +18,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, conditions, interleave, markdown, passive
+from interleave import Line, command, conditions, interleave, markdown, passive
+from record import Record, dumps, speed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -149,6 +149,15 @@ def training(case: Case) -> dict[str, Callable[[], object]]:
     }
 
 
+def records(case: Case, lines: list[Line]) -> list[Record]:
+    """Trainer over train(), loop over loop."""
+    pairs = ((TRAIN, TRAINER, case.goals[0]), (LOOP, PEERS_LOOP, case.goals[1]))
+    return [
+        speed(lines, ours, peer, name=f"training, {case}", goal=goal, command=command())
+        for ours, peer, goal in pairs
+    ]
+
+
 def likelihood(rows: int, k: int, sizes: tuple[int, ...]) -> dict[str, Callable[[], object]]:
     """L_k of some rows of each side, pythae's at several sizes of its batch of draws."""
     import torch
@@ -196,6 +205,7 @@ def given() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=("training", "likelihood"))
+    parser.add_argument("--case", choices=[str(one) for one in CASES], help="one of the trainings")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--rows", type=int, default=4, help="of the likelihood")
     parser.add_argument("--k", type=int, default=5000)
@@ -216,13 +226,17 @@ def main() -> None:
         print(grow(asked.grow, asked.k))
         return
     tables: dict[str, list[Line]] = {}
+    made: list[Record] = []
     if asked.only != "likelihood":
-        for case in CASES:
+        for case in (one for one in CASES if asked.case in (None, str(one))):
             check(case)
             title = f"{case}: goals {case.goals[0]} over the trainer, {case.goals[1]} over the loop"
             with redirect_stdout(StringIO()):
                 sides = training(case)
-            tables[title] = interleave(sides, TRAIN, rounds=asked.rounds, units=case.steps, warmup=1)
+            tables[title] = interleave(
+                sides, TRAIN, rounds=asked.rounds, units=case.steps, warmup=1, twice=[TRAIN, LOOP]
+            )
+            made += records(case, tables[title])
             shown(title, tables[title], asked.json)
             spent = {line.name: line.cpu_ms for line in tables[title]}
             print(f"\nplain loop over plain loop: {spent[PEERS_LOOP] / spent[LOOP]:.2f}", file=sys.stderr)
@@ -230,13 +244,31 @@ def main() -> None:
         sizes = (500, 1000, 2500, 5000)
         sides = likelihood(asked.rows, asked.k, sizes)
         title = f"L_{asked.k} of {asked.rows} rows: goal 3 over get_nll at its best"
-        tables[title] = interleave(sides, "jensen", rounds=asked.rounds, units=asked.rows, warmup=1)
+        tables[title] = interleave(
+            sides, "jensen", rounds=asked.rounds, units=asked.rows, warmup=1, twice=["jensen"]
+        )
+        peers = [line for line in tables[title] if line.name.startswith("get_nll")]
+        best = min(peers, key=lambda line: line.cpu_ms).name
+        name = f"L_{asked.k} of {asked.rows} rows"
+        made.append(
+            speed(
+                tables[title],
+                "jensen",
+                best,
+                name=name,
+                goal=3.0,
+                command=command(),
+                called=f"pythae, {best}",
+            )
+        )
         shown(title, tables[title], asked.json)
         grown = {name: memory(name, asked.k) for name in sides}
-        print("megabytes on top:", ", ".join(f"{name} {mb:.0f}" for name, mb in grown.items()))
+        print(
+            "megabytes on top:", ", ".join(f"{name} {mb:.0f}" for name, mb in grown.items()), file=sys.stderr
+        )
     if asked.json:
         lines = {title: [asdict(line) for line in of] for title, of in tables.items()}
-        print(json.dumps({"conditions": conditions(asked.threads), "tables": lines}, indent=1))
+        print(dumps(made, conditions=conditions(asked.threads), tables=lines))
 
 
 def shown(title: str, lines: list[Line], as_json: bool) -> None:

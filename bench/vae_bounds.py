@@ -8,14 +8,14 @@ gap between an upper and a lower bound on the mean of log p(x); nothing of the k
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interleave import conditions, passive
+from interleave import command, conditions, passive
+from record import Record, dumps, share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +70,18 @@ def coverage(repeats: int, rows: int, seed: int) -> list[Coverage]:
                 )
             )
     return found
+
+
+def record(one: Coverage, repeats: int) -> Record:
+    """How often the certified limit held."""
+    return share(
+        round(one.certified * repeats),
+        repeats,
+        name=f"certified limit, proposal {one.proposal}, k = {one.k}",
+        peer="the truth",
+        goal=1 - ALPHA,
+        command=command(),
+    )
 
 
 @dataclass(frozen=True)
@@ -180,6 +192,7 @@ def given() -> argparse.Namespace:
     parser.add_argument("--levels", type=int, default=300)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="as ever: JSON is all it prints")
     return parser.parse_args()
 
 
@@ -190,13 +203,16 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(asked.threads)
+    made: list[Record] = []
     found: dict[str, Any] = {"conditions": conditions(asked.threads)}
     if asked.repeats:
-        found["coverage"] = [asdict(one) for one in coverage(asked.repeats, asked.rows, asked.seed)]
+        held = coverage(asked.repeats, asked.rows, asked.seed)
+        found["coverage"] = [asdict(one) for one in held]
+        made += [record(one, asked.repeats) for one in held]
     if asked.run is not None:
         gaps = tightness(asked.run, asked.rows, asked.k, asked.levels, asked.seed)
         found["tightness"] = [asdict(one) for one in gaps]
-    print(json.dumps(found, indent=1))
+    print(dumps(made, **found))
 
 
 if __name__ == "__main__":

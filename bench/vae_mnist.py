@@ -8,7 +8,6 @@ file with fewer draws. A run that is in `--out` already is scored and not traine
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -16,8 +15,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interleave import conditions, passive
+from interleave import command, conditions, passive
 from mnist import SPLIT, progress, source
+from record import Record, dumps
 
 if TYPE_CHECKING:
     from jensen.fitted import Fitted
@@ -80,13 +80,19 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
     """Train what is missing, score all, compare in pairs."""
     from jensen.quantity import paired_difference
 
-    models, scores = {}, {}
+    models, scores, made = {}, {}, []
     for name in asked.only or OBJECTIVES:
         models[name] = trained(name, asked)
         if not asked.train:
             scores[name] = scored(models[name], asked)
             print(name, *(f"{k}: {v.mean()}" for k, v in scores[name].items()), file=sys.stderr, flush=True)
+            made += [record(f"{name}, {title}", "alone", of.mean()) for title, of in scores[name].items()]
+    for a, b in combinations(scores, 2):
+        for title in scores[a]:
+            gap = paired_difference(scores[b][title], scores[a][title])
+            made.append(record(f"{b} less {a}, {title}", a, gap, goal=0.0))
     return {
+        "records": made,
         "models": {
             name: {
                 "cpu_seconds": fitted.record["cpu_seconds"],
@@ -102,6 +108,12 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
             for title in scores[a]
         },
     }
+
+
+def record(name: str, peer: str, number: Quantity, goal: float | None = None) -> Record:
+    """A mean log-likelihood of MNIST's test images, or a difference of two, with its interval over images."""
+    low, high = number.interval or (None, None)
+    return Record(f"MNIST, {name}", peer, number.value, low, high, "nats", goal, command())
 
 
 def written(number: Quantity) -> str:
@@ -126,6 +138,7 @@ def given() -> argparse.Namespace:
     parser.add_argument("--fewer", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="as ever: JSON is all it prints")
     return parser.parse_args()
 
 
@@ -137,7 +150,7 @@ def main() -> None:
 
     torch.set_num_threads(asked.threads)
     found = run(asked)
-    print(json.dumps({"conditions": conditions(asked.threads), **found}, indent=1))
+    print(dumps(found.pop("records"), conditions=conditions(asked.threads), **found))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Make .venv from pyproject.toml and constraints.txt.
+# Make .venv: what requirements-lock.txt lists, each file by its hash; then torch; then jensen itself, editable.
 #   PYTHON         the interpreter to start from (3.11 or newer; default python3)
 #   TORCH_BACKEND  cpu (default), auto, or a CUDA version such as cu128
-#   EXTRAS         which extras to install (default dev,docs)
+#   EXTRAS         which extras to install (default dev,docs; others have no hashes, only the versions of constraints.txt)
 # Where pip is told of a local folder of wheels that holds torch (PIP_FIND_LINKS, UV_FIND_LINKS or pip's own
 # configuration), that torch is taken, unless TORCH_BACKEND asks for another.
 set -eu
@@ -27,12 +27,22 @@ command -v "$python" >/dev/null || {
     exit 2
   }
 }
-.venv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep '^uv==' constraints.txt)"
+# pip checks the installer by the same hashes as the installer checks the rest
+sed -n '/^uv==/,/[^\\]$/p' requirements-lock.txt >.venv/uv.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
+uv() { # uv pip install ...: into .venv
+  verb=$2
+  shift 2
+  .venv/bin/uv pip "$verb" --quiet --python .venv/bin/python "$@"
+}
 
+uv pip install --require-hashes --requirement requirements-lock.txt
+# torch by version and not by hash: each build of it (CPU, every CUDA version, a local wheel) has its own. What it needs
+# besides is installed by now, so that the CPU build adds nothing; a CUDA build adds its GPU libraries, by its own versions.
+set -- --constraint constraints.txt "$(grep '^torch==' constraints.txt)"
 links=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-$(.venv/bin/python -m pip config get global.find-links 2>/dev/null || true)}}
 tag=$(.venv/bin/python -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
 local_torch=
-set -- --python .venv/bin/python --constraint constraints.txt --editable ".[$extras]"
 [ -d "$links" ] || IFS=' '
 [ ! -d "$links" ] || IFS='
 '
@@ -44,5 +54,10 @@ unset IFS
 if [ -z "$local_torch" ] || [ -n "${TORCH_BACKEND:-}" ]; then
   set -- "$@" --torch-backend="${TORCH_BACKEND:-cpu}"
 fi
-.venv/bin/uv pip install --quiet "$@"
+uv pip install "$@"
+
+# the lock has what builds jensen, so nothing unchecked is fetched for it
+uv pip install --no-deps --no-build-isolation --editable .
+[ "$extras" = dev,docs ] || uv pip install --constraint constraints.txt --no-build-isolation --editable ".[$extras]"
+uv pip check
 touch .venv/.ready

@@ -163,7 +163,7 @@ class Feed:
     def _generator(self, *key: int) -> torch.Generator:
         """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""
         state = np.random.SeedSequence([self.seed, *key]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(state[0] >> 1))
+        return torch.Generator().manual_seed(int(state[0]) >> 1)
 
 
 def share_of(batch: int, processes: int) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import scipy.integrate
 import torch
 from scipy.stats import chi2, kstest
 from torch import Tensor
@@ -311,7 +312,7 @@ def test_densities_are_completed_as_quadrature_says(plane: tuple[Fitted, np.ndar
     many = np.repeat(row[None], len(grid), 0)
     many[:, site] = grid
     density = np.exp(fitted.score(many).values)
-    total = float(np.trapezoid(density, grid))
+    total = float(scipy.integrate.trapezoid(density, grid))
     cdf = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(grid))]) / total
     mask = np.arange(2) == site
     n = 4000

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.integrate
 
 import jensen
 from jensen.critics.platt import log_losses
@@ -39,7 +40,7 @@ def exact(shift: float) -> float:
     p, q = (np.exp(-((x - m) ** 2) / 2) / math.sqrt(2 * math.pi) for m in (0, shift))
     m = (p + q) / 2
     terms = sum(side * np.log(np.maximum(side, 1e-300) / np.maximum(m, 1e-300)) for side in (p, q)) / 2
-    return float(np.trapezoid(terms, x))
+    return float(scipy.integrate.trapezoid(terms, x))
 
 
 def both(seed: int, first: float, second: float, noise: str = "same") -> tuple[Fresh, Fresh]:
