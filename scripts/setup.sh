@@ -36,7 +36,8 @@ uv() { # uv pip install ...: into .venv
   .venv/bin/uv pip "$verb" --quiet --python .venv/bin/python "$@"
 }
 
-uv pip install --require-hashes --requirement requirements-lock.txt
+# the lock is complete but for torch, so nothing is looked for beside it
+uv pip install --no-deps --require-hashes --requirement requirements-lock.txt
 # torch by version and not by hash: each build of it (CPU, every CUDA version, a local wheel) has its own. What it needs
 # besides is installed by now, so that the CPU build adds nothing; a CUDA build adds its GPU libraries, by its own versions.
 set -- --constraint constraints.txt "$(grep '^torch==' constraints.txt)"
