@@ -89,7 +89,7 @@ def fit(
     >>> rows = jensen.rows("digits")
     >>> fitted = jensen.fit("independent", rows)
     >>> fitted.score(rows).mean()
-    = -107.691 nats [-108.528, -106.854]
+    = -107.691 nats [-108.528, -106.850]
     """
     check_seed(seed)
     plan = _budget(plan or (Plan() if target is None else FOR_A_DENSITY), steps, seconds)

@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jensen.functional.intervals import t_quantile
-from jensen.quantity import Kind, Order, Quantity, Scores, decide
+from jensen.functional.intervals import (
+    SURE_OF_SKEW,
+    skewed_ends,
+    skewness_error,
+    skewness_of_sum,
+    t_quantile,
+)
+from jensen.quantity import Kind, Order, Quantity, Scores, decide, no_spread
 
 Array = NDArray[np.float64]
 
@@ -84,7 +90,7 @@ def methods_of(scores: Mapping[str, Sequence[Scores]], seeds: Sequence[int], lev
     that of the seeds' means over their number, plus that of the rows' means over theirs, which counts e twice and so is a
     little wide. The quantile is Student's, with the freedom of Welch and Satterthwaite: few seeds give wide intervals.
     Orders are of paired differences, seed by seed, each pair at the level that makes all of them right together
-    (Bonferroni); an order needs kinds that order (`quantity.order`).
+    (Bonferroni), with twice the standard error of the skewness over rows; an order needs kinds that order (`quantity.order`).
     """
     tables = {name: np.stack([one.values for one in some]) for name, some in scores.items()}
     kinds = {name: some[0].kind for name, some in scores.items()}
@@ -103,13 +109,13 @@ def methods_of(scores: Mapping[str, Sequence[Scores]], seeds: Sequence[int], lev
     orders = []
     for first, second in pairs:
         kind = kinds[first] + -kinds[second]
-        difference = _mean(tables[first] - tables[second], kind, scores[first][0], strict)
+        difference = _mean(tables[first] - tables[second], kind, scores[first][0], strict, SURE_OF_SKEW)
         orders.append(PairOrder(first, second, decide(difference)))
     return Methods(tuple(seeds), level, tuple(methods), tuple(orders))
 
 
-def interval_of(values: Array, level: float) -> tuple[float, float]:
-    """The interval of the mean of values (seeds, rows), over rows and seeds."""
+def interval_of(values: Array, level: float, *, skew_errors: float = 0.0) -> tuple[float, float]:
+    """The interval of the mean of values (seeds, rows), over rows and seeds; `skew_errors` as in `mean_interval`."""
     seeds, rows = values.shape
     by_seed = float(values.mean(1).var(ddof=1)) / seeds
     by_row = float(values.mean(0).var(ddof=1)) / rows if rows > 1 else 0.0
@@ -117,17 +123,23 @@ def interval_of(values: Array, level: float) -> tuple[float, float]:
     if total == 0:
         return mean, mean
     freedom = total**2 / (by_seed**2 / (seeds - 1) + by_row**2 / max(rows - 1, 1))
-    half = t_quantile(level, freedom) * math.sqrt(total)
-    return mean - half, mean + half
+    skew = skewness_of_sum((values.mean(1), values.mean(0)), (by_seed, by_row))
+    # of the rows alone: t with few degrees of freedom has room for that of a few seeds
+    doubt = skew_errors * skewness_error(rows) * (by_row / total) ** 1.5 / math.sqrt(rows)
+    skews = {skew, skew - doubt, skew + doubt}
+    return skewed_ends(mean, math.sqrt(total), t_quantile(level, freedom), *skews)
 
 
-def _mean(values: Array, kind: Kind, like: Scores, level: float) -> Quantity:
+def _mean(values: Array, kind: Kind, like: Scores, level: float, skew_errors: float = 0.0) -> Quantity:
+    ends = interval_of(values, level, skew_errors=skew_errors)
+    if skew_errors and no_spread(values):  # as in `paired_difference`
+        ends = -math.inf, math.inf
     return Quantity(
         float(values.mean()),
         kind,
         "nats",
         like.measure,
-        interval=interval_of(values, level),
+        interval=ends,
         level=level,
         how={"seeds": values.shape[0], "rows": like.rows, "n": values.shape[1], "over": "rows and seeds"},
     )

@@ -69,7 +69,7 @@ def agree(what: str, first: Array, second: Array | float, unit: Unit = "nats", s
 def mean(
     values: Array, unit: Unit = "nats", kind: Kind = Kind.ESTIMATE, level: float = 0.95, **how: Any
 ) -> Quantity:
-    """The mean of independent values (n,) with its Student-t interval."""
+    """The mean of independent values (n,) with its interval, Student t widened for skew."""
     ends = mean_interval(values, level)
     return Quantity(
         float(values.mean()), kind, unit, interval=ends, level=level, how={"n": len(values), **how}

@@ -49,7 +49,7 @@ def evidence(log_w: Tensor, at_target: Tensor | None = None, *, level: float = 0
     """Bounds on log Z from log weights log p~ - log q, (n,) at samples of q and (m,) at exact samples of p.
 
     At a sample of q the weight may be 0 (log_w = -inf); at a sample of p it may be infinite (log q = -inf), where the
-    upper bounds say inf. The intervals are Student t (mean) and the delta method (tight).
+    upper bounds say inf. The intervals are Student t, widened for skew, (mean) and the delta method (tight).
 
     >>> import torch
     >>> z = torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -89,7 +89,7 @@ def _below(log_w: Tensor, level: float, samples: str) -> Bounds:
         "nats",
         interval=mean_interval(values, level),
         level=level,
-        how={**how, "bound": "mean log weight", "interval": "Student t", "note": NOTE},
+        how={**how, "bound": "mean log weight", "interval": "Student t, widened for skew", "note": NOTE},
     )
     tight = Quantity(
         float(log_mean_exp(log_w)),
