@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.errors import Cannot, Incomparable, JensenError, UsageError
-from jensen.functional.intervals import SURE_OF_SKEW, certificate_margin, mean_interval, normal_quantile
+from jensen.functional.intervals import SURE_OF_SKEW, certificate_margin, mean_interval, t_quantile
 from jensen.notebook import number_html
 
 Unit = Literal["nats", "bits/dim", "seconds", "rows/s", ""]
@@ -235,7 +235,7 @@ class Scores:
     def on_these_rows(self, level: float = 0.95) -> Quantity:
         """The mean bound with the interval of its Monte-Carlo noise alone: these rows, these weights, other draws.
 
-        From the differences of 8 blocks of draws. Says nothing of other rows, nor of the bound's distance to log p.
+        Student's t, from the differences of 8 blocks of draws. Says nothing of other rows, nor of the bound's distance to log p.
         Raises Cannot where the scores carry no such noise, or too few draws to know it.
         """
         noise = self.how.get("noise_sd")
@@ -245,7 +245,8 @@ class Scores:
                 f"got {self.kind.value} scores, k={self.how.get('k')}",
                 "score a model with latents; annealed, with k of 2 or more",
             )
-        half = normal_quantile(level) * float(noise)
+        freedom = self.how.get("noise_freedom", math.inf)  # infinite: a normal law
+        half = t_quantile(level, freedom) * float(noise)
         half = half * math.log(2) ** -1 / self.dims if self.unit == "bits/dim" else half
         mean, said = float(self.values.mean()), "Monte-Carlo noise, these rows"
         how = {**self.how, "n": len(self), "rows": self.rows, "interval": said}
