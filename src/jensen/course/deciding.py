@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.course.claim import Finding
-from jensen.functional.intervals import half_sum_interval, mean_interval, share_interval
+from jensen.functional.binomial import clopper_pearson
+from jensen.functional.intervals import half_sum_interval, mean_interval
 from jensen.quantity import Kind, Quantity, Unit
 
 Array = NDArray[np.float64]
@@ -77,8 +78,8 @@ def mean(
 
 
 def share(hits: int, n: int, **how: Any) -> Quantity:
-    """A share with Wilson's interval."""
-    return Quantity(hits / n, Kind.ESTIMATE, "", interval=share_interval(hits, n), how={"n": n, **how})
+    """A share with Clopper and Pearson's interval."""
+    return Quantity(hits / n, Kind.ESTIMATE, "", interval=clopper_pearson(hits, n), how={"n": n, **how})
 
 
 def difference(first: Array, second: Array, unit: Unit = "nats") -> Quantity:

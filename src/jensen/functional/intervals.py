@@ -136,27 +136,6 @@ def half_sum_interval(
     return skewed_ends(centre, error / 2, t_quantile(level, freedom), skew)
 
 
-def share_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a probability from `hits` of `n` independent trials (Wilson 1927).
-
-    >>> low, high = share_interval(9, 10)
-    >>> round(low, 4), round(high, 4)
-    (0.5958, 0.9821)
-    """
-    from scipy.special import ndtri
-
-    if not 0 <= hits <= n or n < 1:
-        raise UsageError("expected 0 <= hits <= n and n >= 1", f"got {hits} of {n}", "count again")
-    if not 0 < level < 1:
-        raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
-    z = float(ndtri(0.5 + level / 2))
-    share, spread = hits / n, z * z / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    # the interval reaches 0 and 1 there exactly; rounding may leave the share outside by 1e-17
-    return min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share)
-
-
 def certificate_margin(n: int, alpha: float) -> float:
     """log(1 / alpha) / n: what is taken off the mean of n lower bounds to have their truth with probability 1 - alpha.
 
