@@ -46,9 +46,7 @@ def area(log_prob: Callable[[Tensor], Tensor], reach: float, panels: int, dims: 
         points = torch.cartesian_prod(at, at)
         weights = torch.outer(weight, weight).flatten()
     with torch.no_grad():
-        parts = [
-            (log_prob(x).exp() * w).sum() for x, w in zip(points.split(100_000), weights.split(100_000))
-        ]
+        parts = [(log_prob(x).exp() * w).sum() for x, w in zip(points.split(100_000), weights.split(100_000))]
     return float(torch.stack(parts).sum())
 
 
@@ -136,7 +134,11 @@ PROBLEMS = (
     integral("planar-flow", 1, 30.0, 300, transforms=3),
     integral("planar-flow", 2, 30.0, 80, "radial flow", transforms=3, kind="radial"),
     Exact("mixture of 2 real columns: area is 1", "every family", mixture),
-    Exact("made of a table with gaps: area and sum are 1", "autoregressive", table("made", hidden=(12,), components=2, size=0.15)),
+    Exact(
+        "made of a table with gaps: area and sum are 1",
+        "autoregressive",
+        table("made", hidden=(12,), components=2, size=0.15),
+    ),
     Exact("independent of a table with gaps: area and sum are 1", "every family", table("independent")),
     Exact("independent: an unseen gap is integrated out", "every family", unseen),
 )

@@ -74,7 +74,12 @@ def linear() -> Pairs:
 
 def both_ways() -> Pairs:
     """What a draw says of its own density is what scoring says of the draw."""
-    for name, hyper in (("iaf", SMALL), ("realnvp", SMALL), ("spline-flow", SMALL), ("planar-flow", {"transforms": 3})):
+    for name, hyper in (
+        ("iaf", SMALL),
+        ("realnvp", SMALL),
+        ("spline-flow", SMALL),
+        ("planar-flow", {"transforms": 3}),
+    ):
         model = bent(name, Space.real(4), **hyper)
         with torch.no_grad():
             x, told = model.sample_with_log_prob(20, generator=torch.Generator().manual_seed(0))

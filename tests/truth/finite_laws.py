@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from known_pairs import ONE_D, exact_jsd
 from problem import Exact
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -15,7 +16,6 @@ from scipy.stats import norm
 from jensen.functional.critic_limits import binary_entropy
 from jensen.functional.divergence import f_divergence, jsd_lower
 from jensen.functional.ratio import log_density, normaliser
-from known_pairs import ONE_D, exact_jsd
 from jensen.metrics.columns import column_distance
 from jensen.metrics.pairs import pair_differences
 from jensen.metrics.table import Tables

@@ -70,7 +70,7 @@ def solved() -> Pairs:
     model.solve(torch.from_numpy(x))
     values = np.linalg.eigvalsh(np.cov(x.T, bias=True))
     noise = values[:-2].mean()
-    n, d = x.shape
+    d = x.shape[1]
     # tr(C^-1 S) = d at the maximum
     truth = -(d * math.log(2 * math.pi) + np.log(values[-2:]).sum() + (d - 2) * math.log(noise) + d) / 2
     yield truth, model.log_prob(torch.from_numpy(x)).mean().detach()
@@ -155,7 +155,9 @@ PROBLEMS = (
     Exact("ppca in float32: log p(x)", "latent", in_float32),
     Exact("ppca: the likelihood at its maximum", "latent", solved),
     Exact("ppca: the posterior mean", "latent", centres),
-    Exact("ppca: weights and bounds of the true posterior are log p(x)", "latent", weights_of_the_true_posterior),
+    Exact(
+        "ppca: weights and bounds of the true posterior are log p(x)", "latent", weights_of_the_true_posterior
+    ),
     Exact("ppca: weights of a wider proposal", "latent", wide_weights),
     Exact("KL of a normal law to the standard one", "latent", kl_of_normals),
     Exact("ppca, mean field: the ELBO lies KL(q, posterior) below", "latent", elbo_gap),

@@ -29,11 +29,14 @@ SHIFT = 0.8
 @cache
 def truths() -> dict[str, float]:
     p, q = stats.norm(0, 1), stats.norm(SHIFT, 1)
-    gap = quad(lambda x: abs(p.pdf(x) - q.pdf(x)) / 2, -12, 0.4)[0] + quad(lambda x: abs(p.pdf(x) - q.pdf(x)) / 2, 0.4, 12)[0]
+    gap = (
+        quad(lambda x: abs(p.pdf(x) - q.pdf(x)) / 2, -12, 0.4)[0]
+        + quad(lambda x: abs(p.pdf(x) - q.pdf(x)) / 2, 0.4, 12)[0]
+    )
     return {
         "kl": SHIFT**2 / 2,
         "reverse-kl": SHIFT**2 / 2,
-        "jensen-shannon": exact_jsd(lambda x: (SHIFT**2 / 2 - SHIFT * x[:, 0]), SHIFT, 1.0),
+        "jensen-shannon": exact_jsd(lambda x: SHIFT**2 / 2 - SHIFT * x[:, 0], SHIFT, 1.0),
         "chi-squared": math.exp(SHIFT**2) - 1,
         "squared-hellinger": 1 - math.exp(-(SHIFT**2) / 8),
         "total-variation": gap,
@@ -67,11 +70,16 @@ def critic(n: int, slope: float) -> Covered:
 
     @cache
     def truth() -> float:
-        return math.log(2) + (quad(loss, -12, 12, args=(1, 0.0))[0] + quad(loss, -12, 12, args=(-1, SHIFT))[0]) / 2
+        return (
+            math.log(2)
+            + (quad(loss, -12, 12, args=(1, 0.0))[0] + quad(loss, -12, 12, args=(-1, SHIFT))[0]) / 2
+        )
 
     def draw(seed: int) -> Ends:
         rng = np.random.default_rng([seed, 4])
-        real, fake = (torch.from_numpy(slope * ratio(x)) for x in (rng.normal(size=n), SHIFT + rng.normal(size=n // 2)))
+        real, fake = (
+            torch.from_numpy(slope * ratio(x)) for x in (rng.normal(size=n), SHIFT + rng.normal(size=n // 2))
+        )
         return ends(jsd_lower(real, fake), truth())
 
     return Covered(f"G[D] / 2 + log 2 of {n} and {n // 2} rows, {slope:g} times the log ratio", "adversarial", draw, "its expectation")  # fmt: skip
@@ -101,7 +109,9 @@ def fresh(shift: float, rows: np.ndarray, samples: np.ndarray) -> Fresh:
     l0, l1 = (shift**2 / 2 - shift * x for x in (samples, rows))
     on_samples, on_rows = log_losses(l0, l1)
     value = math.log(2) - (on_samples.mean() + on_rows.mean()) / 2
-    return Fresh(Quantity(float(value), Kind.LOWER, "nats"), on_samples, on_rows, tuple(range(len(rows))), len(samples))
+    return Fresh(
+        Quantity(float(value), Kind.LOWER, "nats"), on_samples, on_rows, tuple(range(len(rows))), len(samples)
+    )
 
 
 def separated(n: int, samples: int) -> Covered:
@@ -116,7 +126,9 @@ def separated(n: int, samples: int) -> Covered:
         rng = np.random.default_rng([seed, 10])
         rows, z = rng.normal(size=n), rng.normal(size=n)
         other = z if samples == n else rng.normal(size=samples)
-        return ends(bound_difference(fresh(1.2, rows, 1.2 + z), fresh(0.8, rows, 0.8 + other), seed=seed), truth())
+        return ends(
+            bound_difference(fresh(1.2, rows, 1.2 + z), fresh(0.8, rows, 0.8 + other), seed=seed), truth()
+        )
 
     return Covered(f"difference of two critics' bounds, {n} rows and {samples} samples", "adversarial", draw, "that of two JSDs", 1000, 4000)  # fmt: skip
 
@@ -135,7 +147,16 @@ def needed(n: int) -> Covered:
 
 PROBLEMS = (
     *(divergence(name, "pq", 300) for name in truths()),
-    *(divergence(name, side, 600) for name, side in (("kl", "p"), ("reverse-kl", "q"), ("jensen-shannon", "p"), ("total-variation", "q"), ("squared-hellinger", "p"))),
+    *(
+        divergence(name, side, 600)
+        for name, side in (
+            ("kl", "p"),
+            ("reverse-kl", "q"),
+            ("jensen-shannon", "p"),
+            ("total-variation", "q"),
+            ("squared-hellinger", "p"),
+        )
+    ),
     critic(100, 1.0),
     critic(400, 2.5),
     saturated(400),

@@ -40,7 +40,12 @@ def normal_columns(d: int, n: int) -> Covered:
         truth = -d / 2 * (math.log(2 * math.pi) + 1)
         return ends(exact(stats.norm.logpdf(x).sum(1)).mean(), truth)
 
-    return Covered(f"mean score of {n} rows of {d} normal column{'s' * (d > 1)}", "every family", draw, "minus the entropy")
+    return Covered(
+        f"mean score of {n} rows of {d} normal column{'s' * (d > 1)}",
+        "every family",
+        draw,
+        "minus the entropy",
+    )
 
 
 def categories(n: int) -> Covered:
@@ -131,7 +136,13 @@ def noise_alone(n: int) -> Covered:
         scores = Scores(values, Kind.LOWER, "density", 20, "rows", how=weigh.facts())
         return ends(scores.on_these_rows(), truth)
 
-    return Covered(f"Monte-Carlo noise of the ELBO of the same {n} rows", "latent", draw, "log p of these rows - KL", 1000)
+    return Covered(
+        f"Monte-Carlo noise of the ELBO of the same {n} rows",
+        "latent",
+        draw,
+        "log p of these rows - KL",
+        1000,
+    )
 
 
 def paired(n: int) -> Covered:
@@ -167,7 +178,9 @@ def looseness(n: int) -> Covered:
 
     @cache
     def truth() -> float:
-        return float(np.mean([tightness(fitted(), 2000, 4, levels=0, seed=10**6 + i).gap.value for i in range(20)]))
+        return float(
+            np.mean([tightness(fitted(), 2000, 4, levels=0, seed=10**6 + i).gap.value for i in range(20)])
+        )
 
     def draw(seed: int) -> Ends:
         return ends(tightness(fitted(), n, 4, levels=0, seed=seed).gap, truth())

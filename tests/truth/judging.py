@@ -74,7 +74,15 @@ def _(problem: Exact, scale: float) -> Verdict:
     if worst < 0:
         raise ValueError(f"{problem.name} has no pair of numbers")
     return Verdict(
-        problem.name, problem.family, "exact", *shown, worst, None, 1, worst <= problem.within, note=problem.why
+        problem.name,
+        problem.family,
+        "exact",
+        *shown,
+        worst,
+        None,
+        1,
+        worst <= problem.within,
+        note=problem.why,
     )
 
 
@@ -91,7 +99,7 @@ def _(problem: Covered, scale: float) -> Verdict:
             truths.append(truth)
             widths.append(end - low)
         done, share, ends = target, hits / target, binomial(hits, target)
-        inside = LOW <= ends[0] and ends[1] <= high
+        inside = ends[0] >= LOW and ends[1] <= high
         outside = ends[1] < LOW or ends[0] > high
         if inside or outside or done >= most:
             break

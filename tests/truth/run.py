@@ -51,7 +51,9 @@ def line(one: Verdict) -> str:
 
 def totals(found: Sequence[Verdict]) -> list[str]:
     """The last lines: what was counted, of what."""
-    by = {kind: [one for one in found if one.kind == kind] for kind in dict.fromkeys(one.kind for one in found)}
+    by = {
+        kind: [one for one in found if one.kind == kind] for kind in dict.fromkeys(one.kind for one in found)
+    }
     exact, plain, wide = (by.get(kind, []) for kind in ("exact", "interval", "interval, at least"))
     families = sorted({one.family for one in found})
     lines = [
@@ -110,7 +112,9 @@ def main() -> int:
     if not names:
         print("no problem has such a name", file=sys.stderr)
         return 2
-    print(f"{'verdict':<9} {'kind':<18} {'problem':<68} {'truth':>12} {'found':>14} {'figure':>8} of the repeats")
+    print(
+        f"{'verdict':<9} {'kind':<18} {'problem':<68} {'truth':>12} {'found':>14} {'figure':>8} of the repeats"
+    )
     found = []
     for one in solved(names, asked.scale, asked.workers):
         print(line(one), flush=True)

@@ -20,7 +20,9 @@ from jensen.space import Column, Space
 Pairs = Iterator[tuple[Any, Any]]
 
 BITS = Space.binary(7)
-COLUMNS = Space((4,), (Column("categorical", 3), Column("categorical", 5), Column("levels", 3), Column("binary")))
+COLUMNS = Space(
+    (4,), (Column("categorical", 3), Column("categorical", 5), Column("levels", 3), Column("binary"))
+)
 GREY = Space.levels((1, 2, 3), 3)
 COLOUR = Space.levels((3, 1, 2), 3)
 MARKS = Space.binary((1, 3, 4))

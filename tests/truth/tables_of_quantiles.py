@@ -14,7 +14,13 @@ from scipy import stats
 from jensen.critics.judgement import _p_value
 from jensen.functional.betting import lower_limit
 from jensen.functional.binomial import clopper_pearson, upper_limit
-from jensen.functional.intervals import half_sum_interval, mean_interval, normal_quantile, skewness, t_quantile
+from jensen.functional.intervals import (
+    half_sum_interval,
+    mean_interval,
+    normal_quantile,
+    skewness,
+    t_quantile,
+)
 
 Pairs = Iterator[tuple[Any, Any]]
 

@@ -52,7 +52,9 @@ def squashed() -> Pairs:
     codec = Logit(space, -1.0, 3.0, 0.05)
     x = torch.tensor([[-0.9, 2.0], [0.0, 1.0], [2.95, -1.0]]).double()
     inside = 0.05 + 0.9 * (x.numpy() + 1) / 4
-    truth = stats.norm.logpdf(np.log(inside / (1 - inside))) - np.log(inside * (1 - inside)) + math.log(0.9 / 4)
+    truth = (
+        stats.norm.logpdf(np.log(inside / (1 - inside))) - np.log(inside * (1 - inside)) + math.log(0.9 / 4)
+    )
     found = Fitted(model_class("independent")(space), codec, [], {}).score(x.numpy()).values
     yield truth.sum(1), found
 
@@ -84,7 +86,10 @@ def flat_noise() -> Pairs:
 
 def mixed() -> Pairs:
     """A table of a number with gaps, a category and levels: the mixed law, column by column."""
-    space = Space((3,), (Column("real", gaps="value"), Column("categorical", 3), Column("levels", 4, low=10.0, step=5.0)))
+    space = Space(
+        (3,),
+        (Column("real", gaps="value"), Column("categorical", 3), Column("levels", 4, low=10.0, step=5.0)),
+    )
     rows = torch.tensor([[2.0, 0, 10], [math.nan, 1, 25], [6.0, 1, 10], [4.0, 2, 15]]).double()
     codec = Columns.fit(space, rows)
     model = model_class("independent")(codec.model_space)
@@ -92,7 +97,9 @@ def mixed() -> Pairs:
     found = Fitted(model, codec, [], {}).score(rows.numpy()).values
     gap = (1 + 1) / (4 + 2)  # one pretended gap, and one pretended value
     centre, spread = 4.0, math.sqrt(8 / 3)
-    first = [gap if math.isnan(v) else (1 - gap) * stats.norm.pdf(v, centre, spread) for v in rows[:, 0].tolist()]
+    first = [
+        gap if math.isnan(v) else (1 - gap) * stats.norm.pdf(v, centre, spread) for v in rows[:, 0].tolist()
+    ]
     second = {0: 2 / 7, 1: 3 / 7, 2: 2 / 7}
     third = {10: 3 / 8, 15: 2 / 8, 20: 1 / 8, 25: 2 / 8}
     truth = [math.log(a * second[int(b)] * third[int(c)]) for a, (_, b, c) in zip(first, rows.tolist())]
@@ -104,7 +111,9 @@ def arithmetic() -> Pairs:
     a, b = (Quantity(v, Kind.EXACT, "nats", interval=(v - 1, v + 1)) for v in (-3.0, -5.0))
     total = a + 2 * b
     yield [-13.0, -16.0, -10.0, 0.9], [total.value, *(total.interval or ()), total.level]
-    one, two = (Scores(np.array(v), Kind.EXACT, "mass", 1, "r") for v in ([-1.0, -2.0, -3.0], [-2.0, -2.0, -5.0]))
+    one, two = (
+        Scores(np.array(v), Kind.EXACT, "mass", 1, "r") for v in ([-1.0, -2.0, -3.0], [-2.0, -2.0, -5.0])
+    )
     yield 1.0, paired_difference(one, two).value
 
 

@@ -69,7 +69,8 @@ def subsets() -> Pairs:
 def renyi() -> Pairs:
     for alpha in (0.0, 0.5, 2.0):
         truth = math.fsum(
-            share * math.log(math.fsum(v ** (1 - alpha) for v in w) / 3) / (1 - alpha) for share, w in tuples(3)
+            share * math.log(math.fsum(v ** (1 - alpha) for v in w) / 3) / (1 - alpha)
+            for share, w in tuples(3)
         )
         yield truth, expected(3, lambda log_w, alpha=alpha: bounds.renyi(log_w, alpha))
 
