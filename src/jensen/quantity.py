@@ -298,8 +298,8 @@ class Order:
 def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Quantity:
     """The mean of `first - second` over the rows both scored, with the interval of the paired differences.
 
-    Orders rest on it, so that it leans to the safe side: twice the standard error of their skewness is allowed for, and
-    differences that are all one number, which say nothing of those on other rows, bound nothing unless they are 0. Raises Incomparable for other rows, units, measures or numbers of sites, and for other contexts: log p(x | c) and
+    Orders rest on it, so that it leans to the safe side: twice the standard error of their skewness is allowed for; two
+    differences, which say nothing of their law, bound nothing, nor do those that are all one number other than 0. Raises Incomparable for other rows, units, measures or numbers of sites, and for other contexts: log p(x | c) and
     log p(x) answer different questions.
     """
     for what in ("unit", "measure", "dims"):
@@ -330,7 +330,7 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
     torn = bool((values == np.inf).any() and (values == -np.inf).any())
     how = {"paired": [dict(first.how), dict(second.how)], "n": len(first), "rows": first.rows}
     interval = (-math.inf, math.inf)
-    if not (torn or no_spread(values)):
+    if not torn and len(values) > 2 and not no_spread(values):
         interval = mean_interval(values, level, skew_errors=SURE_OF_SKEW)
     return Quantity(
         0.0 if torn else float(values.mean()),

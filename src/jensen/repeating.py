@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from jensen.functional.intervals import (
     SURE_OF_SKEW,
     skewed_ends,
+    skewness,
     skewness_error,
-    skewness_of_sum,
     t_quantile,
 )
 from jensen.quantity import Kind, Order, Quantity, Scores, decide, no_spread
@@ -88,7 +88,8 @@ def methods_of(scores: Mapping[str, Sequence[Scores]], seeds: Sequence[int], lev
 
     The mean of values v(s, r) over seeds and rows varies as a_s + b_r + e, both drawn at random: its variance is at most
     that of the seeds' means over their number, plus that of the rows' means over theirs, which counts e twice and so is a
-    little wide. The quantile is Student's, with the freedom of Welch and Satterthwaite: few seeds give wide intervals.
+    little wide. Student's quantiles, one for the seeds and one for the rows, whose ends add as squares do (Graybill & Wang 1980):
+    few seeds give wide intervals.
     Orders are of paired differences, seed by seed, each pair at the level that makes all of them right together
     (Bonferroni), with twice the standard error of the skewness over rows; an order needs kinds that order (`quantity.order`).
     """
@@ -119,15 +120,17 @@ def interval_of(values: Array, level: float, *, skew_errors: float = 0.0) -> tup
     seeds, rows = values.shape
     by_seed = float(values.mean(1).var(ddof=1)) / seeds
     by_row = float(values.mean(0).var(ddof=1)) / rows if rows > 1 else 0.0
-    total, mean = by_seed + by_row, float(values.mean())
-    if total == 0:
-        return mean, mean
-    freedom = total**2 / (by_seed**2 / (seeds - 1) + by_row**2 / max(rows - 1, 1))
-    skew = skewness_of_sum((values.mean(1), values.mean(0)), (by_seed, by_row))
-    # of the rows alone: t with few degrees of freedom has room for that of a few seeds
-    doubt = skew_errors * skewness_error(rows) * (by_row / total) ** 1.5 / math.sqrt(rows)
-    skews = {skew, skew - doubt, skew + doubt}
-    return skewed_ends(mean, math.sqrt(total), t_quantile(level, freedom), *skews)
+    mean = float(values.mean())
+    # each part with a quantile of its own: the freedom of Welch and Satterthwaite is too large whenever the few seeds happen
+    # to agree, and then 3 seeds prove false orders in 7 % of the comparisons
+    half = t_quantile(level, seeds - 1) * math.sqrt(by_seed)
+    low, high = 0.0, 0.0
+    if by_row > 0:
+        rest = values.mean(0)
+        skew, doubt = skewness(rest) if rows > 2 else 0.0, skew_errors * skewness_error(rows)
+        skews = {(skew + shift) / math.sqrt(rows) for shift in (0.0, -doubt, doubt)}
+        low, high = skewed_ends(0.0, math.sqrt(by_row), t_quantile(level, rows - 1), *skews)
+    return mean - math.hypot(half, low), mean + math.hypot(half, high)
 
 
 def _mean(values: Array, kind: Kind, like: Scores, level: float, skew_errors: float = 0.0) -> Quantity:
