@@ -44,7 +44,9 @@ def certificate(k: int, width: float, n: int = 20) -> Bounded:
             values = model().log_prob_lower(x, k=k, generator=seeded(seed + 10**6), width=width)
             return float(certified(values)), float(model().log_prob(x).mean())
 
-    return Bounded(f"certified log-likelihood, k = {k}, q {width:g} times as wide", "latent", draw, repeats=600)
+    return Bounded(
+        f"certified log-likelihood, k = {k}, q {width:g} times as wide", "latent", draw, repeats=600
+    )
 
 
 def annealed(n: int = 20) -> Bounded:
@@ -125,7 +127,9 @@ def surely(above: bool, width: float, n: int = 40) -> Bounded:
         return bounds.surely, truth
 
     side = "from above" if above else "from below"
-    return Bounded(f"log Z surely, {side}, q {width:g} times as wide", "flow", draw, above=above, repeats=2000)
+    return Bounded(
+        f"log Z surely, {side}, q {width:g} times as wide", "flow", draw, above=above, repeats=2000
+    )
 
 
 def bet(pair: KnownPair, name: str, n: int, slope: float = 1.0) -> Bounded:
@@ -136,7 +140,9 @@ def bet(pair: KnownPair, name: str, n: int, slope: float = 1.0) -> Bounded:
         low, _ = betting_limits(slope * pair.log_ratio(real), slope * pair.log_ratio(fake), math.log(n))
         return low, pair.jsd
 
-    return Bounded(f"JSD at least, by betting: {name}, {n} rows, {slope:g} times the log ratio", "adversarial", draw)
+    return Bounded(
+        f"JSD at least, by betting: {name}, {n} rows, {slope:g} times the log ratio", "adversarial", draw
+    )
 
 
 def fano(pair: KnownPair, name: str, n: int) -> Bounded:
@@ -155,7 +161,9 @@ def judged(pair: KnownPair, name: str, n: int, repeats: int) -> Bounded:
         found = judge(x0, x1, Space.real(x0.shape[1]), seed=seed, names=("quadratic",), permutations=1)
         return found.limit, pair.jsd
 
-    return Bounded(f"JSD at least, by a trained critic: {name}, {n} rows", "adversarial", draw, repeats=repeats)
+    return Bounded(
+        f"JSD at least, by a trained critic: {name}, {n} rows", "adversarial", draw, repeats=repeats
+    )
 
 
 def chance(n: int) -> Bounded:

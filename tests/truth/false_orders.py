@@ -74,7 +74,9 @@ def skewed(n: int, models: int) -> Callable[[np.random.Generator], tuple[Table, 
     """Half of the losses have a long tail upwards: a few rows that a model finds nearly impossible."""
 
     def make(rng: np.random.Generator) -> tuple[Table, Sequence[float]]:
-        return alike(rng, [0.2 * rng.normal(size=n) if i % 2 else rng.exponential(size=n) - 1 for i in range(models)])
+        return alike(
+            rng, [0.2 * rng.normal(size=n) if i % 2 else rng.exponential(size=n) - 1 for i in range(models)]
+        )
 
     return make
 

@@ -44,7 +44,9 @@ def frechet(n: int, d: int, shift: float, conservative: bool = False) -> Covered
     def make(rng: np.random.Generator) -> Quantity:
         return frechet_distance(rng.normal(size=(n, d)), rng.normal(size=(n, d)) + shift)
 
-    return expected(f"Frechet distance of {n} rows of {d} features, {shift:g} apart", "contrastive", make, conservative)
+    return expected(
+        f"Frechet distance of {n} rows of {d} features, {shift:g} apart", "contrastive", make, conservative
+    )
 
 
 def multiple(n: int, shift: float) -> Covered:
@@ -52,7 +54,9 @@ def multiple(n: int, shift: float) -> Covered:
         x, y, t = rng.normal(size=(3, n, 4))
         return frechet_multiple(x, y + shift, t)
 
-    return expected(f"Frechet distance as a multiple, {n} rows, {shift:g} apart", "contrastive", make, conservative=True)
+    return expected(
+        f"Frechet distance as a multiple, {n} rows, {shift:g} apart", "contrastive", make, conservative=True
+    )
 
 
 def kernel(n: int, shift: float, conservative: bool = False) -> Covered:
@@ -127,7 +131,10 @@ def authentic(n: int) -> Covered:
     own = np.minimum(np.concatenate([[np.inf], apart]), np.concatenate([apart, [np.inf]]))
     cells = np.concatenate([[-np.inf], (train[1:] + train[:-1]) / 2, [np.inf]])
     law = stats.norm(0, 1.3)
-    inside = [law.cdf(min(t + o, b)) - law.cdf(max(t - o, a)) for t, o, a, b in zip(train, own, cells[:-1], cells[1:])]
+    inside = [
+        law.cdf(min(t + o, b)) - law.cdf(max(t - o, a))
+        for t, o, a, b in zip(train, own, cells[:-1], cells[1:])
+    ]
     truth = 1 - float(sum(inside))
 
     def draw(seed: int) -> Ends:
@@ -146,16 +153,22 @@ def nearer(n: int, m: int) -> Covered:
         _, found = _nearer(rng.exponential(0.6, n), rng.gamma(2, size=m))
         return (*found, float(truth))
 
-    return Covered(f"nearer than held-out rows, {n} samples and {m} rows", "adversarial", draw, "by quadrature")
+    return Covered(
+        f"nearer than held-out rows, {n} samples and {m} rows", "adversarial", draw, "by quadrature"
+    )
 
 
 def column(n: int, kind: str, shift: float) -> Covered:
     def make(rng: np.random.Generator) -> Quantity:
         if kind == "bit":
-            return column_distance((rng.random(n) < 0.3) * 1.0, (rng.random(n) < 0.3 + shift) * 1.0, Column("binary"))
+            return column_distance(
+                (rng.random(n) < 0.3) * 1.0, (rng.random(n) < 0.3 + shift) * 1.0, Column("binary")
+            )
         return column_distance(rng.normal(size=n), rng.normal(size=n) + shift, Column("real"))
 
-    return expected(f"distance of a column, a {kind}, {n} rows, {shift:g} apart", "every family", make, conservative=True)
+    return expected(
+        f"distance of a column, a {kind}, {n} rows, {shift:g} apart", "every family", make, conservative=True
+    )
 
 
 def pairs(n: int, agree: float) -> Covered:
@@ -169,7 +182,9 @@ def pairs(n: int, agree: float) -> Covered:
             sides.append(np.stack([first, tied, other], 1).astype(float))
         return pair_differences(Tables(*sides, None, Space.binary(3)), usual=(0.0, 0.0)).mean
 
-    return expected(f"difference of association, {n} rows, {agree:g} against 0.8", "every family", make, conservative=True)
+    return expected(
+        f"difference of association, {n} rows, {agree:g} against 0.8", "every family", make, conservative=True
+    )
 
 
 PROBLEMS = (

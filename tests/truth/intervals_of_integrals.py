@@ -73,7 +73,7 @@ def fitted() -> Fitted:
 
 def by_model(n: int, search: bool) -> Covered:
     """`log_z` of a law with a bend: p~ = exp(-x^2 / 2 - (y - x^2 / 5)^2 / 2), whose log Z is log 2 pi."""
-    density = pose(lambda x: -x[:, 0] ** 2 / 2 - (x[:, 1] - x[:, 0] ** 2 / 5) ** 2 / 2, 2)
+    density = pose(lambda x: -(x[:, 0] ** 2) / 2 - (x[:, 1] - x[:, 0] ** 2 / 5) ** 2 / 2, 2)
 
     def draw(seed: int) -> Ends:
         return ends(log_z(fitted(), density, n=n, search=search, seed=seed).value, LOG_Z)

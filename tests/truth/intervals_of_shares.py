@@ -31,7 +31,9 @@ def probe(p: float, n: int) -> Covered:
     def draw(seed: int) -> Ends:
         return ends(probed(np.random.default_rng([seed, n, 1]).random(n) < p), p)
 
-    return Covered(f"accuracy {p:g} of a probe on {n} rows", "contrastive", draw, "the accuracy", conservative=True)
+    return Covered(
+        f"accuracy {p:g} of a probe on {n} rows", "contrastive", draw, "the accuracy", conservative=True
+    )
 
 
 def gain(n: int) -> Covered:
