@@ -49,7 +49,8 @@ def normal_columns(d: int, n: int) -> Covered:
 
 
 def categories(n: int) -> Covered:
-    """Scores of five categories under another law."""
+    """Scores of five categories under another law. Of 60 rows the skew is that of about five in the rarest two: on a lattice so
+    coarse t covers in 93 to 94 %, and t widened for skew in 99 %."""
     p, q = np.array([0.4, 0.3, 0.2, 0.07, 0.03]), np.array([0.3, 0.3, 0.3, 0.05, 0.05])
 
     def draw(seed: int) -> Ends:
@@ -57,7 +58,13 @@ def categories(n: int) -> Covered:
         scores = Scores(np.log(q)[x], Kind.EXACT, "mass", 1, "rows")
         return ends(scores.mean(), float(p @ np.log(q)))
 
-    return Covered(f"mean score of {n} categories", "autoregressive", draw, "minus the cross-entropy")
+    return Covered(
+        f"mean score of {n} categories",
+        "autoregressive",
+        draw,
+        "minus the cross-entropy",
+        conservative=n < 100,
+    )
 
 
 def heavy(n: int) -> Covered:
