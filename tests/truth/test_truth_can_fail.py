@@ -98,4 +98,4 @@ def test_a_missed_goal_ends_with_status_one_and_is_named_last(
         assert run.main() == status
         if status < 2:
             last = capsys.readouterr().out.strip().splitlines()[-1]
-            assert last == ("1 goals MISSED: a short interval" if status else "every goal is met")
+            assert last == ("MISSED 1: a short interval" if status else "every goal is met")
