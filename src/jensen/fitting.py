@@ -96,7 +96,7 @@ def fit(
     >>> rows = jensen.rows("digits")
     >>> fitted = jensen.fit("independent", rows)
     >>> fitted.score(rows).mean()
-    = -107.691 nats [-108.528, -106.854]
+    = -107.691 nats [-108.528, -106.850]
     """
     check_seed(seed)
     seed = int(seed)  # torch takes no integer of numpy

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.errors import Cannot, Incomparable, JensenError, UsageError
-from jensen.functional.intervals import certificate_margin, mean_interval, normal_quantile
+from jensen.functional.intervals import SURE_OF_SKEW, certificate_margin, mean_interval, t_quantile
 from jensen.notebook import number_html
 
 Unit = Literal["nats", "bits/dim", "seconds", "rows/s", ""]
@@ -216,7 +216,7 @@ class Scores:
         return len(self.values)
 
     def mean(self, level: float = 0.95) -> Quantity:
-        """The mean score with its Student-t interval over rows (these weights, rows like these)."""
+        """The mean score with its interval over rows, Student's t widened for skew (these weights, rows like these)."""
         return Quantity(
             float(self.values.mean()),
             self.kind,
@@ -224,13 +224,18 @@ class Scores:
             self.measure,
             mean_interval(self.values, level),
             level,
-            {**self.how, "n": len(self), "rows": self.rows, "interval": "Student t over rows, these weights"},
+            {
+                **self.how,
+                "n": len(self),
+                "rows": self.rows,
+                "interval": "Student t, widened for skew, over rows, these weights",
+            },
         )
 
     def on_these_rows(self, level: float = 0.95) -> Quantity:
         """The mean bound with the interval of its Monte-Carlo noise alone: these rows, these weights, other draws.
 
-        From the differences of 8 blocks of draws. Says nothing of other rows, nor of the bound's distance to log p.
+        Student's t, from the differences of 8 blocks of draws. Says nothing of other rows, nor of the bound's distance to log p.
         Raises Cannot where the scores carry no such noise, or too few draws to know it.
         """
         noise = self.how.get("noise_sd")
@@ -240,7 +245,8 @@ class Scores:
                 f"got {self.kind.value} scores, k={self.how.get('k')}",
                 "score a model with latents; annealed, with k of 2 or more",
             )
-        half = normal_quantile(level) * float(noise)
+        freedom = self.how.get("noise_freedom", math.inf)  # infinite: a normal law
+        half = t_quantile(level, freedom) * float(noise)
         half = half * math.log(2) ** -1 / self.dims if self.unit == "bits/dim" else half
         mean, said = float(self.values.mean()), "Monte-Carlo noise, these rows"
         how = {**self.how, "n": len(self), "rows": self.rows, "interval": said}
@@ -292,7 +298,8 @@ class Order:
 def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Quantity:
     """The mean of `first - second` over the rows both scored, with the interval of the paired differences.
 
-    Raises Incomparable for other rows, units, measures or numbers of sites, and for other contexts: log p(x | c) and
+    Orders rest on it, so that it leans to the safe side: twice the standard error of their skewness is allowed for; two
+    differences, which say nothing of their law, bound nothing, nor do those that are all one number other than 0. Raises Incomparable for other rows, units, measures or numbers of sites, and for other contexts: log p(x | c) and
     log p(x) answer different questions.
     """
     for what in ("unit", "measure", "dims"):
@@ -322,15 +329,25 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
     # each model excludes a row that the other allows: the mean difference is inf - inf, so nothing is known of it
     torn = bool((values == np.inf).any() and (values == -np.inf).any())
     how = {"paired": [dict(first.how), dict(second.how)], "n": len(first), "rows": first.rows}
+    interval = (-math.inf, math.inf)
+    if not torn and len(values) > 2 and not no_spread(values):
+        interval = mean_interval(values, level, skew_errors=SURE_OF_SKEW)
     return Quantity(
         0.0 if torn else float(values.mean()),
         Kind.ESTIMATE if torn else first.kind + -second.kind,
         first.unit,
         first.measure,
-        (-math.inf, math.inf) if torn else mean_interval(values, level),
+        interval,
         level,
         how,
     )
+
+
+def no_spread(values: NDArray[np.float64]) -> bool:
+    """Whether values (n,) other than 0 are one number up to rounding: they show no spread, and so do those of a law that
+    seldom, and then greatly, differs."""
+    size = float(np.abs(values).max())
+    return 0 < size < math.inf and float(np.ptp(values)) <= 1e-6 * size
 
 
 def order(first: Scores, second: Scores, level: float = 0.95) -> Order:

@@ -97,7 +97,11 @@ def log_likelihood(
     if weigh is not None:
         facts = weigh.facts()
         # of rows with noise of their own, the mean over draws is not what was looked at
-        how |= {key: facts[key] for key in facts if draws == 1 or key not in ("noise_sd", "weights")}
+        how |= {
+            key: facts[key]
+            for key in facts
+            if draws == 1 or key not in ("noise_sd", "noise_freedom", "weights")
+        }
     return values, kind, how
 
 

@@ -13,6 +13,7 @@ from jensen.arguments import number, one_of, whole
 from jensen.errors import Cannot, UsageError, nearest
 from jensen.functional.bounds import iwae
 from jensen.functional.importance import effective_share
+from jensen.functional.tally import BLOCKS
 from jensen.latent import POOL, LatentModel
 from jensen.model import Model
 
@@ -55,15 +56,25 @@ class Weighing:
         return self._annealed(x, c) if self.method == "annealed" else self._importance(x, c)
 
     def facts(self) -> dict[str, Any]:
-        """For the score's `how`: method, k, width, standard deviation of the mean's noise (None: unknown), weights."""
+        """For the score's `how`: method, k, width, standard deviation of the mean's noise (None: unknown) and the degrees of
+        freedom of that, weights."""
         found: dict[str, Any] = {"method": self.method, "k": self.k, "width": self.width}
         if self.method == "annealed":
             found["levels"] = self.levels
         noise = math.sqrt(float(torch.cat(self._variance).sum())) / self._rows if self._variance else math.inf
         found["noise_sd"] = noise if math.isfinite(noise) else None
+        if found["noise_sd"] is not None:
+            found["noise_freedom"] = self._freedom()
         if self._ess:
             found["weights"] = self._weights()
         return found
+
+    def _freedom(self) -> float:
+        """Of the sum of all rows' variances, each known from a few blocks (Welch and Satterthwaite)."""
+        variance = torch.cat(self._variance).double()
+        each = min(self.k, BLOCKS) - 1 if self.method == "annealed" else BLOCKS - 1
+        squares = float(variance.square().sum())
+        return each * float(variance.sum()) ** 2 / squares if squares > 0 else float(each * self._rows)
 
     def _importance(self, x: Tensor, c: Tensor | None) -> Tensor:
         bounds = []

@@ -148,6 +148,11 @@ def test_the_certificate_holds_as_often_as_it_says_and_the_noise_is_what_repeats
     means = torch.tensor([one.mean().value for one in found])
     said = torch.tensor([one.how["noise_sd"] for one in found]).square().mean().sqrt()
     assert 0.7 < float(said / means.std()) < 2
+    # of one row Student's t with 7 degrees of freedom, not the normal law
+    alone = scored(k, width, 0, x[:1])
+    low, high = alone.on_these_rows().interval or (0, 0)
+    assert alone.how["noise_freedom"] == pytest.approx(BLOCKS - 1)
+    assert high - low == pytest.approx(2 * 2.364624 * alone.how["noise_sd"], rel=1e-5)
     low, high = found[0].on_these_rows().interval or (0, 0)
     assert low < found[0].mean().value < high < found[0].mean().interval[1]  # type: ignore[index]
 

@@ -15,7 +15,7 @@ from jensen.codec import Integers, Standardise
 from jensen.data import Rows
 from jensen.errors import Cannot, DataError, SpaceError, UsageError
 from jensen.fitted import Fitted
-from jensen.functional.intervals import share_interval
+from jensen.functional.binomial import clopper_pearson
 from jensen.functional.votes import nearest_by_angle, vote
 from jensen.objectives.contrastive import Contrastive
 from jensen.probing.features import untrained
@@ -73,7 +73,7 @@ def test_every_accuracy_has_its_interval_and_its_three_companions() -> None:
     assert {x.features for x in found.lines} == set(SETS) and len(found.lines) == 4 * 3
     for line in found.lines:
         hits = round(line.accuracy.value * 200)
-        assert line.accuracy.interval == share_interval(hits, 200)
+        assert line.accuracy.interval == clopper_pearson(hits, 200)
         assert (line.gain is None) == (line.features == "encoder")
     assert {x.labels for x in found.lines} == {300, 30}
     assert all(name in found.table() for name in SETS)
@@ -191,15 +191,6 @@ def test_neighbours_are_those_of_a_sort_by_cosine() -> None:
 )
 def test_votes_count_before_cosines(labels: list[int], cosines: list[float], winner: int) -> None:
     assert int(vote(torch.tensor([labels]), torch.tensor([cosines]), 4)) == winner
-
-
-@pytest.mark.parametrize("hits", [0, 3, 20])
-def test_the_interval_of_a_share_holds_the_probabilities_that_a_score_test_keeps(hits: int) -> None:
-    low, high = share_interval(hits, 20)
-    for p in (low, high):
-        if 0 < p < 1:  # at its ends the score statistic is the normal quantile
-            assert abs(hits / 20 - p) / (p * (1 - p) / 20) ** 0.5 == pytest.approx(1.959964, rel=1e-6)
-    assert low <= hits / 20 <= high
 
 
 @pytest.mark.parametrize(

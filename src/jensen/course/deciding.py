@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.course.claim import Finding
-from jensen.functional.intervals import half_sum_interval, mean_interval, share_interval
+from jensen.functional.binomial import clopper_pearson
+from jensen.functional.intervals import half_sum_interval, mean_interval
 from jensen.quantity import Kind, Quantity, Unit
 
 Array = NDArray[np.float64]
@@ -69,7 +70,7 @@ def agree(what: str, first: Array, second: Array | float, unit: Unit = "nats", s
 def mean(
     values: Array, unit: Unit = "nats", kind: Kind = Kind.ESTIMATE, level: float = 0.95, **how: Any
 ) -> Quantity:
-    """The mean of independent values (n,) with its Student-t interval."""
+    """The mean of independent values (n,) with its interval, Student t widened for skew."""
     ends = mean_interval(values, level)
     return Quantity(
         float(values.mean()), kind, unit, interval=ends, level=level, how={"n": len(values), **how}
@@ -77,8 +78,8 @@ def mean(
 
 
 def share(hits: int, n: int, **how: Any) -> Quantity:
-    """A share with Wilson's interval."""
-    return Quantity(hits / n, Kind.ESTIMATE, "", interval=share_interval(hits, n), how={"n": n, **how})
+    """A share with Clopper and Pearson's interval."""
+    return Quantity(hits / n, Kind.ESTIMATE, "", interval=clopper_pearson(hits, n), how={"n": n, **how})
 
 
 def difference(first: Array, second: Array, unit: Unit = "nats") -> Quantity:

@@ -60,7 +60,7 @@ class Telescope:
         how = {
             "bridges": self.bridges,
             "n": len(values),
-            "interval": "Student t over rows, these critics",
+            "interval": "Student t, widened for skew, over rows, these critics",
             "notes": notes,
         }
         return Quantity(float(values.mean()), Kind.ESTIMATE, "nats", interval=mean_interval(values), how=how)

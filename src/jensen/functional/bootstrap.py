@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.errors import UsageError
+from jensen.functional.intervals import skewed_ends, skewness_of_sum, t_quantile
 
 Values = NDArray[np.float64]
 
@@ -25,12 +26,13 @@ def sum_of_means_interval(sets: Sequence[Values], level: float = 0.95, seed: int
     """Interval of the sum of the means of independent sets (n_i,) of independent values, by the studentised bootstrap.
 
     Every redraw takes n_i values of each set with replacement and is measured in standard errors of its own, so that skew is allowed
-    for: the error of the coverage is of order 1 / n, against 1 / sqrt n of the plain percentiles. A set of one value, or one that is not
+    for: the error of the coverage is of order 1 / n, against 1 / sqrt n of the plain percentiles. Nor is it shorter than Welch's interval,
+    widened for skew (`intervals`): of few values the far quantiles of the redraws are too near. A set of one value, or one that is not
     finite, gives (-inf, inf). Without any spread both ends are the sum itself. `seed`: of the redraws; the same one repeats the interval.
 
     >>> low, high = sum_of_means_interval([np.arange(100.0), np.zeros(5)], seed=1)
     >>> round(low, 1), round(high, 1)
-    (44.1, 55.2)
+    (43.7, 55.3)
     """
     if not 0 < level < 1:
         raise UsageError("a level lies between 0 and 1", f"got {level}", "0.95 is usual")
@@ -52,8 +54,13 @@ def sum_of_means_interval(sets: Sequence[Values], level: float = 0.95, seed: int
         ratios.append(np.where(errors > 0, gap / np.where(errors > 0, errors, 1.0), np.sign(gap) * 1e300))
     found = np.concatenate(ratios)
     ends = np.quantile(found, [(1 + level) / 2, (1 - level) / 2])
+    squares = [float(one.var(ddof=1)) / len(one) for one in sets]
+    freedom = sum(squares) ** 2 / sum(s * s / (len(one) - 1) for s, one in zip(squares, sets))
+    welch = skewed_ends(
+        float(centre[0]), float(error[0]), t_quantile(level, freedom), skewness_of_sum(sets, squares)
+    )
     low, high = (float(centre[0] - one * error[0]) for one in ends)
-    return low, high
+    return min(low, welch[0]), max(high, welch[1])
 
 
 def _centre_and_error(sets: Sequence[Values]) -> tuple[Values, Values]:

@@ -78,7 +78,7 @@ def f_divergence(
         **{f"n_{side}": len(t) for side, t in sets.items()},
         "form": taken,
         "k_hat": tail.k,
-        "interval": "Student t" if len(values) == 1 else "Welch",
+        "interval": ("Student t" if len(values) == 1 else "Welch") + ", widened for skew",
         "notes": notes + _doubts(sets, tail),
     }
     return Quantity(value, Kind.ESTIMATE, law.unit, interval=interval, level=level, how=how)
@@ -135,7 +135,7 @@ def jsd_lower(logit_real: Tensor, logit_fake: Tensor, *, level: float = 0.95) ->
         "bound": "G[D] / 2 + log 2",
         "n_real": len(real),
         "n_fake": len(fake),
-        "interval": "Welch",
+        "interval": "Welch, widened for skew",
         "notes": ["the critic must be fixed before it sees these rows", "interval cut at log 2"],
     }
     interval = (low + math.log(2), min(high, 0.0) + math.log(2))

@@ -49,7 +49,8 @@ def evidence(log_w: Tensor, at_target: Tensor | None = None, *, level: float = 0
     """Bounds on log Z from log weights log p~ - log q, (n,) at samples of q and (m,) at exact samples of p.
 
     At a sample of q the weight may be 0 (log_w = -inf); at a sample of p it may be infinite (log q = -inf), where the
-    upper bounds say inf. The intervals are Student t (mean) and the delta method (tight).
+    upper bounds say inf. The intervals are Student t, widened for skew, (mean) and the logarithm of such a
+    one of the mean weight (tight).
 
     >>> import torch
     >>> z = torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -89,7 +90,7 @@ def _below(log_w: Tensor, level: float, samples: str) -> Bounds:
         "nats",
         interval=mean_interval(values, level),
         level=level,
-        how={**how, "bound": "mean log weight", "interval": "Student t", "note": NOTE},
+        how={**how, "bound": "mean log weight", "interval": "Student t, widened for skew", "note": NOTE},
     )
     tight = Quantity(
         float(log_mean_exp(log_w)),
@@ -97,17 +98,23 @@ def _below(log_w: Tensor, level: float, samples: str) -> Bounds:
         "nats",
         interval=_delta_interval(log_w, share, level),
         level=level,
-        how={**how, "bound": averaged, "interval": "delta method"},
+        how={**how, "bound": averaged, "interval": "log of the mean weight's"},
     )
     # P(mean weight >= Z / (1 - level)) <= 1 - level, because the mean weight is not negative and its expectation at most Z
     return Bounds(mean, tight, tight.value + math.log(1 - level), share, tail)
 
 
 def _delta_interval(log_w: Tensor, share: float, level: float) -> tuple[float, float]:
-    """The standard error of log mean w is that of w over its mean: sqrt((1 / share - 1) / (n - 1))."""
+    """The logarithm of the interval of the mean weight, where that lies above 0; otherwise the delta method.
+
+    The standard error of log mean w is that of w over its mean: sqrt((1 / share - 1) / (n - 1)).
+    """
     n = len(log_w)
     if n < 2 or share == 0:
         return -math.inf, math.inf
     centre = float(log_mean_exp(log_w))
+    low, high = mean_interval((log_w - centre).exp().numpy(), level)
+    if low > 0:
+        return centre + min(math.log(low), 0.0), centre + max(math.log(high), 0.0)
     half = t_quantile(level, n - 1) * math.sqrt(max(1 / share - 1, 0.0) / (n - 1))
-    return centre - half, centre + half
+    return centre - half, centre + max(half, math.log(high))

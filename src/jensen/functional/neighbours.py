@@ -24,12 +24,14 @@ class Balls(NamedTuple):
     """Real and fake rows in each other's balls, whose radius is the distance of a row to its k-th neighbour on its side.
 
     in_real (m,): how many balls of real rows hold each fake one. found (n,): whether a fake row's ball holds each real
-    one. covered (n,): whether a real row's own ball holds a fake one. radii (n,), (m,): of real and of fake rows.
+    one. covered (n,): whether a real row's own ball holds a fake one; alone (m,): how many of those hold each fake one and no
+    other. radii (n,), (m,): of real and of fake rows.
     """
 
     in_real: Tensor
     found: Tensor
     covered: Tensor
+    alone: Tensor
     real_radius: Tensor
     fake_radius: Tensor
 
@@ -44,13 +46,18 @@ def balls(real: Tensor, fake: Tensor, k: int = 5, chunk: int = CHUNK) -> Balls:
     radius_x, radius_y = (_kth_square(side, k, chunk) for side in (x, y))
     in_real = torch.empty(len(y), dtype=torch.int64, device=x.device)
     found = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    closest = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
+    holds = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    last = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     for at, square in _squares(y, x, chunk):
         end = at + len(square)
-        in_real[at:end] = (square < radius_x).sum(1)
+        inside = square < radius_x
+        in_real[at:end] = inside.sum(1)
         found |= (square < radius_y[at:end, None]).any(0)
-        closest = torch.minimum(closest, square.amin(0))
-    return Balls(in_real, found, closest < radius_x, radius_x.sqrt(), radius_y.sqrt())
+        here = inside.sum(0)
+        last = torch.where(here > 0, at + inside.int().argmax(0), last)
+        holds += here
+    alone = torch.bincount(last[holds == 1], minlength=len(y))
+    return Balls(in_real, found, holds > 0, alone, radius_x.sqrt(), radius_y.sqrt())
 
 
 def nearest(x: Tensor, y: Tensor, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:

@@ -42,13 +42,13 @@ def normaliser(logit: Tensor, *, level: float = 0.95) -> Quantity:
     """Z = E_f0[D / (1 - D)] = E_f0 e^logit, which is 1 where the logit is a log ratio; an estimate, no unit.
 
     `logit` (n,) at rows of f0 that the critic did not see. Z = 1 is necessary, not sufficient: a logit of 0 has it too.
-    `how` has the effective sample size (sum e^l)^2 / sum e^2l and k-hat of the weights: the interval is Student's t, and
+    `how` has the effective sample size (sum e^l)^2 / sum e^2l and k-hat of the weights: the interval is Student's t, widened for skew, and
     too narrow where k-hat is above 0.5, that is where f1 has mass that f0 hardly visits.
 
     >>> import torch
     >>> x = torch.randn(4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> normaliser(x - 0.5)  # N(1, 1) over N(0, 1)
-    ~ 0.977 [0.939, 1.015]
+    ~ 0.977 [0.939, 1.017]
     """
     share = effective_share(logit)  # checks the logits
     weights = logit.detach().double().cpu().exp()
@@ -57,7 +57,7 @@ def normaliser(logit: Tensor, *, level: float = 0.95) -> Quantity:
         "n": len(weights),
         "ess": share * len(weights),
         "k_hat": tail_index(weights).k,
-        "interval": "Student t",
+        "interval": "Student t, widened for skew",
     }
     value = float(weights.mean())
     if not math.isfinite(value):

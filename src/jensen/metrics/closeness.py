@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from jensen.errors import Cannot
 from jensen.functional.binomial import clopper_pearson
 from jensen.functional.gower import nearest_mixed
-from jensen.functional.intervals import normal_quantile
+from jensen.functional.intervals import skewed_ends, skewness_of_sum, t_quantile
 from jensen.metrics.features import estimate
 from jensen.metrics.table import Tables, ordered
 from jensen.quantity import Quantity
@@ -113,7 +113,8 @@ def _scale(tables: Tables) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _nearer(samples: Values, held: Values) -> tuple[float, tuple[float, float]]:
-    """P(sample < held-out) with ties half, and DeLong's interval: the placements' variances on either side."""
+    """P(sample < held-out) with ties half, and DeLong's interval: the placements' variances on either side,
+    with Student's t, widened for skew."""
     n, m = len(held), len(samples)
     ordered_held, ordered_samples = np.sort(held), np.sort(samples)
 
@@ -126,9 +127,12 @@ def _nearer(samples: Values, held: Values) -> tuple[float, tuple[float, float]]:
     value = float(of_samples.mean())
     if m < 2 or n < 2:
         return value, (0.0, 1.0)
-    error = math.sqrt(of_samples.var(ddof=1) / m + of_held.var(ddof=1) / n)
-    half = normal_quantile(0.95) * error
-    low, high = max(0.0, value - half), min(1.0, value + half)
+    squares = of_samples.var(ddof=1) / m, of_held.var(ddof=1) / n
+    error = math.sqrt(sum(squares))
     if error == 0:  # all on one side: the normal law says nothing there
         low, high = clopper_pearson(round(value * min(n, m)), min(n, m))
-    return value, (min(low, value), max(high, value))
+    else:
+        freedom = sum(squares) ** 2 / (squares[0] ** 2 / (m - 1) + squares[1] ** 2 / (n - 1))
+        skew = skewness_of_sum((of_samples, of_held), squares)
+        low, high = skewed_ends(value, error, t_quantile(0.95, freedom), skew)
+    return value, (max(0.0, min(low, value)), min(1.0, max(high, value)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from jensen.errors import Cannot
 from jensen.functional.binomial import clopper_pearson
-from jensen.functional.intervals import mean_interval
+from jensen.functional.intervals import mean_interval, t_quantile
 from jensen.functional.neighbours import CHUNK, balls
 from jensen.metrics.features import Sets, estimate, features
 from jensen.quantity import Quantity
@@ -40,7 +41,7 @@ def prdc(real: Any, fake: Any, *, k: int = K, chunk: int = CHUNK, **how: Any) ->
     """The four numbers from features (n, d) and (m, d), a ball reaching to the k-th neighbour on its own side.
 
     They depend on n, m and k: compare only where these agree. Intervals are over the rows that are counted, the balls
-    held fixed. A model that yields one good sample again and again has a precision of 1 and a recall of 0. Raises Cannot
+    held fixed; that of coverage also over the samples, which many balls share. A model that yields one good sample again and again has a precision of 1 and a recall of 0. Raises Cannot
     where most balls have no radius: more than k rows are equal, and no neighbour is told from another.
     """
     x, y = features(real), features(fake)
@@ -52,8 +53,21 @@ def prdc(real: Any, fake: Any, *, k: int = K, chunk: int = CHUNK, **how: Any) ->
         _share(found.in_real > 0, **told),
         _share(found.found, **told),
         estimate(float(density.mean()), mean_interval(density.cpu().numpy()), **told),
-        _share(found.covered, **told),
+        _coverage(found.covered, found.alone, {**told, "interval": "over data and samples"}),
     )
+
+
+def _coverage(covered: Tensor, alone: Tensor, how: dict[str, Any]) -> Quantity:
+    """The exact interval of the share of data, and a jackknife over samples: without one, the balls that it holds alone are
+    empty. The sides are independent: squared distances to the ends add."""
+    n, m = len(covered), len(alone)
+    share = _share(covered, **how)
+    assert share.interval is not None
+    lost = alone.double() / n
+    error = float(((m - 1) / m * (lost - lost.mean()).square().sum()).sqrt()) if m > 1 else 0.0
+    reach = t_quantile(0.95, max(m - 1, 1)) * error
+    low, high = (math.hypot(end - share.value, reach) for end in share.interval)
+    return estimate(share.value, (max(share.value - low, 0.0), min(share.value + high, 1.0)), **how)
 
 
 def _share(held: Tensor, **how: Any) -> Quantity:

@@ -87,7 +87,8 @@ def pair_differences(tables: Tables, worst: int = 5, *, usual: tuple[float, floa
         (pair, _pair(pair, square, half, (real, fake), {**told, "real_to_real": highest})) for pair in order
     ]
     difference = _root(square)
-    means = _root(without)[:, *above].mean(1)
+    # roots with their signs: clipped ones do not move where nothing differs
+    means = (np.sign(without) * np.sqrt(np.abs(without)))[:, *above].mean(1)
     value = float(difference[above].mean())
     error = math.sqrt((GROUPS - 1) / GROUPS * float(((means - means.mean()) ** 2).sum()))
     reach = t_quantile(0.95, GROUPS - 1) * error

@@ -106,7 +106,7 @@ def utility(tables: Tables, target: int | str, *, known: Right | None = None) ->
         estimate(
             float(gain.mean()),
             (max(-1.0, low), min(1.0, high)),
-            interval="Student t of paired differences over held-out rows, both learners held fixed",
+            interval="Student t, widened for skew, of paired differences over held-out rows, both learners held fixed",
             **how,
         ),
     )

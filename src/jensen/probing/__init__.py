@@ -16,7 +16,8 @@ from jensen.data import Rows
 from jensen.data import rows as read_rows
 from jensen.errors import Cannot, DataError, UsageError, check_whole
 from jensen.fitted import Fitted
-from jensen.functional.intervals import mean_interval, share_interval
+from jensen.functional.binomial import clopper_pearson
+from jensen.functional.intervals import mean_interval
 from jensen.functional.votes import nearest_by_angle, vote
 from jensen.model import Can
 from jensen.probing.features import feature_sets
@@ -271,7 +272,7 @@ def _hits(
 def _accuracy(hits: NDArray[np.bool_]) -> Quantity:
     right, n = int(hits.sum()), len(hits)
     return Quantity(
-        right / n, interval=share_interval(right, n), how={"n": n, "interval": "Wilson over rows"}
+        right / n, interval=clopper_pearson(right, n), how={"n": n, "interval": "Clopper-Pearson over rows"}
     )
 
 

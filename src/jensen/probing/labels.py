@@ -12,7 +12,7 @@ from torch import Tensor
 from jensen.codec import as_tensor
 from jensen.errors import SpaceError
 from jensen.fitted import Fitted
-from jensen.functional.intervals import share_interval
+from jensen.functional.binomial import clopper_pearson
 from jensen.functional.votes import nearest_by_angle, vote
 from jensen.probing.features import flat, reader
 from jensen.quantity import Quantity
@@ -50,7 +50,7 @@ def labels_kept(
         places, cosines = nearest_by_angle(read(rows).float(), train, k)
         votes = vote(near[places], cosines, int(max(near.max(), truth.max())) + 1).numpy()
         right, n = int((votes == truth).sum()), len(truth)
-        return Quantity(right / n, interval=share_interval(right, n), how={"n": n, "k": k, "seed": seed})
+        return Quantity(right / n, interval=clopper_pearson(right, n), how={"n": n, "k": k, "seed": seed})
 
     generator = torch.Generator().manual_seed(seed)
     found = {"as they are": accuracy(encoded)}
