@@ -3,7 +3,7 @@
 #   TORCH_BACKEND=cu128    with `make clean demo`: another build of torch than the CPU one (auto: what fits)
 
 .NOTPARALLEL:
-.PHONY: demo test lint check docs soak soak-stream bench bench-gpu lock minimal newest audit-deps clean
+.PHONY: demo test lint check docs soak soak-stream truth bench bench-gpu lock minimal newest audit-deps clean
 export OMP_WAIT_POLICY ?= PASSIVE
 
 demo: .venv/.ready
@@ -36,6 +36,11 @@ soak: .venv/.ready
 # a generated file of 20 GB (it is removed again) read and trained on within 2 GB of memory
 soak-stream: .venv/.ready
 	.venv/bin/python scripts/soak_stream.py --gigabytes 20
+
+# numbers whose truth is known: exact ones, how often intervals and bounds hold, false orders; about 6 minutes of CPU time
+truth: export OMP_NUM_THREADS ?= 1
+truth: .venv/.ready
+	.venv/bin/python tests/truth/run.py --workers 2
 
 # every benchmark against the peers that are installed, and the table of the README
 bench: .venv/.ready
