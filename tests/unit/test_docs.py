@@ -6,6 +6,7 @@ import ast
 import doctest
 import json
 import re
+import sys
 import runpy
 import shlex
 import warnings
@@ -40,6 +41,11 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     matplotlib.use("agg")
+    for name, module in list(
+        sys.modules.items()
+    ):  # a page's posterior.py is not that of another test's folder
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path.parents[1])):
+            monkeypatch.delitem(sys.modules, name)
 
 
 def skeleton(text: str) -> list[str]:
