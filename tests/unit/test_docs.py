@@ -6,9 +6,9 @@ import ast
 import doctest
 import json
 import re
-import sys
 import runpy
 import shlex
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
