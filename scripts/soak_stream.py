@@ -2,8 +2,7 @@
 
     python scripts/soak_stream.py --gigabytes 20 --folder /tmp
 
-Rows of 64 columns (float32, NPY) that depend on one another; the file is removed afterwards. Every row of the training part is
-to be seen once an epoch, which a count of what was read shows.
+Rows of 64 columns (float32, NPY, or with --parquet a table) that depend on one another; the file is removed afterwards.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 COLUMNS, BLOCK = 64, 1 << 16
 LIMIT = 2.0
@@ -27,10 +28,11 @@ def main() -> int:
     args = _arguments()
     if args.train:
         return _train(Path(args.train), args.steps)
-    path = Path(args.folder) / "jensen-soak-stream.npy"
+    path = Path(args.folder) / f"jensen-soak-stream.{'parquet' if args.parquet else 'npy'}"
     try:
         begun = time.perf_counter()
-        rows = _write(path, int(args.gigabytes * 1e9 / (4 * COLUMNS)))
+        write = _write_parquet if args.parquet else _write
+        rows = write(path, int(args.gigabytes * 1e9 / (4 * COLUMNS)))
         print(
             f"{path.stat().st_size / 1e9:.1f} GB, {rows:,} rows, written in {time.perf_counter() - begun:.0f} s"
         )
@@ -46,23 +48,41 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--gigabytes", type=float, default=20.0)
     parser.add_argument("--folder", default=".")
     parser.add_argument("--steps", type=int, default=0, help="of training; 0: a whole epoch")
+    parser.add_argument("--parquet", action="store_true")
     parser.add_argument("--train", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _write(path: Path, rows: int) -> int:
-    """Correlated normals, a block at a time."""
+def _blocks(rows: int) -> Iterator[NDArray[np.float32]]:
+    """Correlated normals."""
     generator = np.random.default_rng(0)
     mix = generator.normal(size=(8, COLUMNS)).astype(np.float32)
+    for start in range(0, rows, BLOCK):
+        count = min(BLOCK, rows - start)
+        block = generator.standard_normal((count, 8), np.float32) @ mix
+        yield block + 0.1 * generator.standard_normal((count, COLUMNS), np.float32)
+
+
+def _write(path: Path, rows: int) -> int:
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "<f4", "fortran_order": False, "shape": (rows, COLUMNS)}
         )
-        for start in range(0, rows, BLOCK):
-            count = min(BLOCK, rows - start)
-            block = generator.standard_normal((count, 8), np.float32) @ mix
-            block += generator.standard_normal((count, 1), np.float32)
+        for block in _blocks(rows):
             file.write(block.tobytes())
+    return rows
+
+
+def _write_parquet(path: Path, rows: int) -> int:
+    """Row groups of a block each, not packed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [f"x{i}" for i in range(COLUMNS)]
+    schema = pa.schema([(name, pa.float32()) for name in names])
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as file:
+        for block in _blocks(rows):
+            file.write_table(pa.table([pa.array(column) for column in block.T], schema=schema))
     return rows
 
 

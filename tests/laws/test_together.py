@@ -48,7 +48,7 @@ def as_processes(command: list[str], count: int, **environment: str) -> None:
 
 
 CUT = [
-    *("likelihood, dropout", "likelihood, dropped channels", "likelihood, attention", "elbo, free bits"),
+    *("likelihood, in pieces", "likelihood, dropped channels", "likelihood, attention", "elbo, free bits"),
     *("contrastive", "contrastive, images", "reverse-kl, path", "reverse-kl, alpha"),
 ]
 """What is trained with weights that are cut among the processes, too."""

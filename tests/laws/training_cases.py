@@ -63,6 +63,7 @@ MADE, VAE, DENSE = {"hidden": (12,)}, {"latents": 2, "hidden": (12,)}, {"width":
 
 CASES: dict[str, dict[str, Any]] = {
     "likelihood, dropout": _case("made", "likelihood", _bits, BITS, MADE),
+    "likelihood, in pieces": _case("made", "likelihood", _bits, BITS, MADE, accumulate=2),
     "likelihood, dropped channels": _case(
         "pixelcnn", "likelihood", _bits, BITS, {"channels": 8, "layers": 1, "kernel": 3}
     ),
