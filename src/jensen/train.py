@@ -20,10 +20,11 @@ from jensen.errors import DataError, Diverged, OutOfMemory, ProcessLost, UsageEr
 from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
 from jensen.objective import Objective
-from jensen.parts import put, whole
+from jensen.parts import whole
 from jensen.plan import Plan
 from jensen.player import Player
 from jensen.quantity import Quantity
+from jensen.state import Snapshot, State, below
 
 ROLLBACKS = 3
 """How often a training that diverges goes back to its last good weights, with half the rate each time, before it ends."""
@@ -166,7 +167,8 @@ class _Training:
         self.next_check = 1.0 / plan.checks
         self.looked = 0
         self.run = Run(pieces=plan.accumulate)
-        self.good, self.good_updates, self.good_step = self._everything(), 0, 0
+        self.state = State(model, self.turns, self.players, self.average)
+        self.good = self.state.copy(0)
 
     def play(self, feed: Batches, watch: Watch | None, pressed: Pressed) -> None:
         """Steps until the budget is spent, the validation stops improving, or Ctrl-C or SIGTERM."""
@@ -245,11 +247,7 @@ class _Training:
     def _check(self, moment: Moment) -> None:
         """Validate the averaged weights; keep them if they are the best so far."""
         self.next_check = (math.floor(moment.progress * self.plan.checks + 1e-9) + 1) / self.plan.checks
-        self.good, self.good_updates, self.good_step = (
-            self._everything(),
-            self.average.updates,
-            self.run.steps,
-        )
+        self.good = self.state.copy(self.run.steps)
         if self.validate is None:
             return
         with self.average.in_place():
@@ -258,7 +256,7 @@ class _Training:
             if self._is_best(moment.valid):
                 self.best_value, self.waited = max(moment.valid.value, self.best_value), 0
                 self.run.best_step = moment.step
-                self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+                self.best = self.state.weights()
             else:
                 self.waited += 1
         low, high = moment.valid.interval or (None, None)
@@ -279,21 +277,16 @@ class _Training:
     def _keep_best(self) -> None:
         """Leave the best validated average in the model, or else the last average."""
         if self.best is not None:
-            self._load(self.best)
+            self.state.put_weights(self.best)
         else:
             self.average.swap()
         self.engine.finish(self.turns)
         self.model.eval()
 
-    def _load(self, weights: dict[str, Tensor]) -> None:
-        """Put weights into the model."""
-        for name, tensor in self.model.state_dict().items():
-            put(tensor, weights[name])
-
     def _diverged(self, skipped: int, loss: float, rate: float, over: bool) -> None:
         """Go back to the last good state with half the rate and say so; at the end, or too often, raise Diverged."""
         last = self.run.best_step
-        self._put_back(self.good, self.good_updates)
+        self.state.put_back(self.good)
         what = (
             f"{skipped} of the last {LOOK} gradients were not finite"
             if skipped
@@ -301,7 +294,7 @@ class _Training:
         )
         if not over and self.run.rollbacks < ROLLBACKS:
             self.run.rollbacks += 1
-            event = f"{what}: back to the weights of step {self.good_step}, the rate halved"
+            event = f"{what}: back to the weights of step {self.good.step}, the rate halved"
             row = {"step": self.run.steps, "seconds": self.run.seconds, "loss": None, "rate": rate}
             self.run.history.append({**row, "valid": None, "event": event})
             return
@@ -331,25 +324,6 @@ class _Training:
         found.run = self.run
         return found
 
-    def _everything(self) -> dict[str, Tensor]:
-        """A copy of all that a step changes."""
-        return {name: tensor.detach().clone() for name, tensor in self._live().items()}
-
-    def _live(self) -> dict[str, Tensor]:
-        tensors = {f"turn.{name}": tensor for name, tensor in self._state().items()}
-        for i, player in enumerate(self.players):
-            tensors |= {f"player.{i}.{name}": tensor for name, tensor in player.state().items()}
-        return tensors | {f"average.{name}": tensor for name, tensor in self.average.state().items()}
-
-    def _put_back(self, tensors: dict[str, Tensor], updates: int) -> None:
-        """The inverse of `_everything`."""
-        with torch.no_grad():
-            for name, tensor in self._state().items():
-                put(tensor, tensors[f"turn.{name}"])
-        for i, player in enumerate(self.players):
-            player.load(_below(tensors, f"player.{i}."))
-        self.average.load(_below(tensors, "average."), updates)
-
     def _interrupt(self, number: int) -> NoReturn:
         """Save the state as it is. A look, a check or an update of the average that an uninterrupted run does not make
         at this step would change the weights that the resumed run ends with."""
@@ -369,7 +343,8 @@ class _Training:
     def save(self) -> None:
         """Everything that a resumed run needs, in one atomic file, by the first process."""
         assert self.folder is not None
-        tensors = self._live() | {f"good.{name}": tensor for name, tensor in self.good.items()}
+        good = {f"good.{name}": tensor for name, tensor in self.good.tensors.items()}
+        tensors = self.state.tensors() | good
         tensors |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
         tensors = {name: whole(tensor) for name, tensor in tensors.items()}
         if self.engine.rank != 0:
@@ -385,7 +360,7 @@ class _Training:
             "waited": self.waited,
             "next_check": self.next_check,
             "updates": self.average.updates,
-            "good": [self.good_updates, self.good_step],
+            "good": [self.good.updates, self.good.step],
             "looked": self.looked,
             "fingerprint": self.fingerprint,
         }
@@ -408,27 +383,19 @@ class _Training:
 
     def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         self.best = None
-        if best := _below(tensors, "best."):
-            self._load(best)
-            self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        self.good_updates, self.good_step = facts["good"]
-        self._put_back(_below(tensors, "good."), self.good_updates)
-        self.good = self._everything()
-        self._put_back(tensors, facts["updates"])
+        if best := below(tensors, "best."):
+            self.state.put_weights(best)
+            self.best = self.state.weights()
+        updates, step = facts["good"]
+        self.state.put_back(Snapshot(below(tensors, "good."), updates))
+        self.good = self.state.copy(step)
+        self.state.put_back(Snapshot(tensors, facts["updates"]))
         self.best_value = facts["best_value"] if self.best is not None else -math.inf
         self.waited, self.next_check = facts["waited"], facts["next_check"]
         self.looked, self.run = facts["looked"], Run(**facts["run"])
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and self.engine.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.engine.device)
-
-    def _state(self) -> dict[str, Tensor]:
-        """Every tensor of the turns once, although they share the model."""
-        return dict(self.turns.named_parameters()) | dict(self.turns.named_buffers())
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _far_above(first: float) -> float:

@@ -43,6 +43,7 @@ LAYERS: list[list[set[str]]] = [
             "sharded",
             "parts",
             "noise",
+            "state",
             "average",
             "checkpoint",
             "feed",
