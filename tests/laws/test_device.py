@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from pretend_device import DEVICE, Elsewhere, pretended, values
-from test_catalogue import HYPER, PAIRS, SPACES
+from small_models import HYPER, PAIRS, SPACES
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
