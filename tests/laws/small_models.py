@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from jensen.checks.subject import some_rows
 from jensen.errors import SpaceError
+from jensen.model import Model
 from jensen.models import CATALOGUE, model_class
 from jensen.space import Column, Space
 
@@ -67,3 +72,12 @@ def suits(name: str, where: str) -> bool:
 
 
 PAIRS = [(name, where) for name in CATALOGUE for where in SPACES if suits(name, where)]
+FIRST = dict(reversed(PAIRS))
+"""One kind of rows a model; the others in the slow suite where a law is dear."""
+
+
+def in_float64(name: str, where: str) -> tuple[Model, Tensor]:
+    """A model as built, and six legal rows."""
+    torch.manual_seed(0)
+    model = model_class(name)(SPACES[where], **HYPER.get(name, {})).double().eval()
+    return model, some_rows(model, None, SPACES[where], 6, seed=1)

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 import torch
-from small_models import HYPER, PAIRS, SPACES
+from small_models import FIRST, HYPER, PAIRS, SPACES, in_float64
 
 from jensen.checks import check_names, reason_to_skip, run
 from jensen.checks.twin import entropies, strengthen
@@ -38,6 +38,15 @@ def test_law_holds(name: str, where: str, check: str) -> None:
     verdict = run(check, _model(name, where), None, SPACES[where], seed=2)
     assert verdict.holds, verdict.evidence
     json.dumps(verdict.to_dict())
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_float64_model_is_the_same_after_saving_and_loading(name: str) -> None:
+    """Constants that are not saved are built in float32: beside float64 weights they would not multiply."""
+    model, x = in_float64(name, FIRST[name])
+    verdict = run("save_load_same", model, x, SPACES[FIRST[name]], seed=2)
+    assert verdict.holds, verdict.evidence
+    assert verdict.details["bitwise"]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
