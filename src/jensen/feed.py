@@ -96,12 +96,8 @@ class Feed:
             size = max(len(self.resident) // self.whole, 1)
             for epoch in count(start // size):
                 order = self._order(len(self.resident), epoch, 0)
-                rows = self.resident[order.to(self.resident.device)]
-                yield (
-                    epoch * size,
-                    rows,
-                    None if self.context is None else self.context[order.to(self.device)],
-                )
+                context = None if self.context is None else self.context[order.to(self.device)]
+                yield epoch * size, self.resident[order.to(self.resident.device)], context
         waiting: deque[tuple[int, NDArray[np.intp], Future[Tensor]]] = deque()
         for first, epoch, number, index in self._plan(start):
             chosen = index[self._order(len(index), epoch, number).numpy()]
