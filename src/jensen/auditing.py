@@ -221,10 +221,11 @@ def _bare(
             "pass input_shape, one row without the batch axis, such as (1, 28, 28)",
         )
     shape = tuple(input_shape) if input_shape is not None else tuple(x.shape[1:])  # type: ignore[union-attr]
+    device = None if x is None else x.device
     if x is None or x.is_floating_point():
-        return Bare(function, shape, channel_order=channel_order)
+        return Bare(function, shape, channel_order=channel_order, device=device)
     levels = max(2, int(x.max()) + 1)
-    return Bare(function, shape, channel_order=channel_order, dtype=x.dtype, levels=levels)
+    return Bare(function, shape, channel_order=channel_order, dtype=x.dtype, levels=levels, device=device)
 
 
 def _one(name: str, module: nn.Module, x: Tensor | None, space: Space | None, seed: int) -> Verdict:

@@ -35,7 +35,8 @@ class Feed:
     Rows that lie in memory are encoded once and stay on the device, levels in a byte each; an epoch is one shuffle, a batch
     a slice of it.
     Rows on disk come in shards of random blocks, the next one read while the present one is used. A codec with noise
-    encodes every batch afresh, and dynamic bits are drawn afresh for every batch. The last rows of an epoch that fill
+    encodes every batch afresh, and dynamic bits are drawn afresh for every batch: their raw rows stay on the CPU, where
+    the noise is drawn, the same for every device. The last rows of an epoch that fill
     no batch wait for another epoch's shuffle. `context` (n, d) holds the encoded contexts in the order of the rows; all
     of them stay on the device.
 
@@ -94,12 +95,9 @@ class Feed:
         if self.resident is not None:
             size = max(len(self.resident) // self.whole, 1)
             for epoch in count(start // size):
-                order = self._order(len(self.resident), epoch, 0).to(self.device)
-                yield (
-                    epoch * size,
-                    self.resident[order],
-                    None if self.context is None else self.context[order],
-                )
+                order = self._order(len(self.resident), epoch, 0)
+                context = None if self.context is None else self.context[order.to(self.device)]
+                yield epoch * size, self.resident[order.to(self.resident.device)], context
         waiting: deque[tuple[int, NDArray[np.intp], Future[Tensor]]] = deque()
         for first, epoch, number, index in self._plan(start):
             chosen = index[self._order(len(index), epoch, number).numpy()]
@@ -138,27 +136,34 @@ class Feed:
             rows = self._prepare(self.source[chosen[places]])
         back = np.empty_like(places)
         back[places] = np.arange(len(places))
-        return rows[torch.from_numpy(back).to(self.device)]
+        return rows[torch.from_numpy(back).to(rows.device)]
 
     def _prepare(self, rows: NDArray[Any]) -> Tensor:
-        """Rows on the device: encoded now, or raw when every batch gets noise of its own."""
+        """Rows encoded, on the device; or raw, on the CPU, where every batch gets noise of its own."""
         raw = as_tensor(rows)
         if self.random:
-            return raw.to(self.device)
+            return raw
         return _packed(on_device(self.codec.encode(raw)[0], self.device, self.dtype))
 
     def _contexts(self, index: NDArray[np.intp]) -> Tensor | None:
         return None if self.context is None else self.context[torch.from_numpy(index).to(self.device)]
 
     def _with_noise(self, x: Tensor, step: int) -> Tensor:
-        """Encoded rows, with the noise that they would get in one process."""
-        raw, generator = x.cpu(), self._generator(2, step)  # drawn there, the same on every device
-        n = len(raw)
+        """Raw rows encoded, with the noise that they would get in one process."""
+        raw, generator, n = x, self._generator(2, step), len(x)
         with holding(Share(self.rank * n, (self.rank + 1) * n, self.processes * n)):
             if self.bits is not None:
                 raw = draw_bits(raw, self.bits.binarisation, generator)
             z, _ = self.codec.encode(raw, generator)
-        return on_device(z, self.device, self.dtype)
+        return self._sent(z)
+
+    def _sent(self, z: Tensor) -> Tensor:
+        """Encoded rows on the device. A GPU takes them from pinned memory, while the CPU goes on: `to` alone would wait
+        for all that the GPU still has to do."""
+        if self.device.type != "cuda":
+            return on_device(z, self.device, self.dtype)
+        z = z.to(self.dtype) if z.is_floating_point() else z
+        return z.pin_memory().to(self.device, non_blocking=True)
 
     def _generator(self, *key: int) -> torch.Generator:
         """A generator of its own for every shuffle and every batch, so that a resumed run needs no state."""

@@ -31,7 +31,9 @@ class Plan:
     `decay`: decoupled weight decay (sgd and lars add it to the gradient). `save_every`: seconds between checkpoints.
     `precision`: of the forward and backward pass; "bf16" runs matrix products and convolutions in bfloat16 and the rest
     in float32 (autocast), "auto" does so where there is a GPU that can. Weights, likelihood heads, validation and scores
-    stay in float32. `compile`: let torch compile the loss: the first step takes a minute or more, later ones less time
+    stay in float32. "float32" trains as torch itself does on a GPU: products of matrices in float32, convolutions in TF32, whose
+    factors have ten bits of mantissa, unless the program sets torch.backends.cudnn.allow_tf32 = False; validation, scores
+    and audits never use TF32. `compile`: let torch compile the loss: the first step takes a minute or more, later ones less time
     on a GPU or in long element-wise chains. A setting that is left out is the objective's own where it has one; one that is
     given is kept, also where it equals the default (`given`). `optimiser`: "adam" (rates near 0.002), "sgd" (with momentum; rates near
     0.05) or "lars" (for contrastive learning with batches of thousands; rates near 1). `accumulate`: pieces in which a batch goes

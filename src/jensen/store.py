@@ -123,7 +123,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a model. Raises DataError when names, shapes or kinds of numbers do not match."""
+    """Put weights into a model, which takes their type. Raises DataError when names, shapes or kinds of numbers do not match."""
+    built = {name: tensor.dtype for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if name in tensors and tensor.dtype != tensors[name].dtype:
             if not (tensor.is_floating_point() and tensors[name].dtype in FLOATS):
@@ -132,9 +133,9 @@ def load_weights(model: Model, tensors: Mapping[str, Tensor], path: Path) -> Non
                     f"{path}: {name} holds {tensors[name].dtype}, expected {tensor.dtype}",
                     "were they saved by another class?",
                 )
-            tensor.data = tensor.data.to(
-                tensors[name].dtype
-            )  # copying would round a float64 model to float32
+            # copying would round a float64 model to float32
+            tensor.data = tensor.data.to(tensors[name].dtype)
+    _retype_constants(model, tensors, built)
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -142,3 +143,14 @@ def load_weights(model: Model, tensors: Mapping[str, Tensor], path: Path) -> Non
         raise DataError(
             "weights and model do not fit", f"{path}: {first}", "were they saved by another class?"
         ) from None
+
+
+def _retype_constants(model: Model, tensors: Mapping[str, Tensor], built: Mapping[str, torch.dtype]) -> None:
+    """Buffers that are not saved take the type that the saved tensors of their type as built have taken."""
+    types: dict[torch.dtype, set[torch.dtype]] = {}
+    for name, dtype in built.items():
+        if name in tensors:
+            types.setdefault(dtype, set()).add(tensors[name].dtype)
+    for name, buffer in model.named_buffers():
+        if name not in tensors and len(found := types.get(buffer.dtype, set())) == 1:
+            buffer.data = buffer.data.to(next(iter(found)))

@@ -24,6 +24,8 @@ CPU = torch.device("cpu")
 
 CROSSES = {"_to_copy", "copy_", "copy", "_foreach_copy_", "set_", "lift_fresh"}
 """Operations that may read one device and write another."""
+UNTAGGED = {"__ior__", "__iand__", "__or__", "__and__", "masked_fill", "masked_fill_", "fill_"}
+"""Elementwise operations that torch does not tag so; a number beside the tensor comes to them as one of the CPU."""
 INDEXES = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 """Operations whose index may lie on the CPU where the values do not."""
 
@@ -162,11 +164,15 @@ def _place(func: Any, args: Any, tensors: list[Tensor]) -> torch.device:
         return DEVICE if isinstance(_first(args), Elsewhere) else CPU
     if name in INDEXES and isinstance(args[0], Elsewhere):
         here = [one for one in here if not any(one is index for index in args[1])]
-    if torch.Tag.pointwise in func.tags or name in INDEXES or name.startswith("_foreach"):
+    if _elementwise(func, name) or name in INDEXES or name.startswith("_foreach"):
         here = [one for one in here if one.ndim]
     if here and len(here) < len(tensors):
         raise RuntimeError(f"{func}: expected all tensors to be on the same device, but found two")
     return DEVICE
+
+
+def _elementwise(func: Any, name: str) -> bool:
+    return torch.Tag.pointwise in func.tags or name in UNTAGGED
 
 
 def _first(args: Any) -> Any:

@@ -9,10 +9,12 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as spawning
+from small_models import PAIRS, SPACES, in_float64
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from jensen.checks.subject import some_rows
 from jensen.errors import UsageError
 from jensen.functional.contrastive import chance_level, nt_xent, view_losses
 from jensen.functional.gather import gathered
@@ -363,3 +365,18 @@ def test_a_partner_is_found_where_it_is_the_most_similar_of_all_other_views() ->
 def test_alignment_is_the_squared_distance_of_directions() -> None:
     found = alignment(torch.tensor([[2.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 3.0], [-5.0, 0.0]]))
     assert found.tolist() == pytest.approx([2, 4])
+
+
+ENCODED = [where for name, where in PAIRS if name == "encoder"]
+
+
+@pytest.mark.parametrize("where", ENCODED)
+def test_a_float64_encoder_learns_from_views_of_rows_of_any_kind(where: str) -> None:
+    """Views of levels lie between them, in float32: the encoder reads them in its own type."""
+    model, _ = in_float64("encoder", where)
+    (turn,) = objective_for(model, "contrastive").turns(model)
+    loss = turn(some_rows(model, None, SPACES[where], 12, seed=1), None)
+    loss.backward()
+    assert loss.dtype == torch.float64
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.dtype == torch.float64 for p in turn.parameters())

@@ -1,4 +1,5 @@
-"""What runs on the CPU runs on another device, with the same numbers: abilities, objectives, fitted models, checks, resuming.
+"""What runs on the CPU runs on another device, with the same numbers: abilities, objectives, fitted models, resuming; checks in
+`test_device_checks`.
 
 The other device is a pretended one (`pretend_device`): it tells devices apart as a GPU does and computes as the CPU does, so
 that numbers differ by the order of sums alone. On a real GPU `bench/gpu/all.py` checks the same.
@@ -16,16 +17,13 @@ import numpy as np
 import pytest
 import torch
 from pretend_device import DEVICE, Elsewhere, pretended, values
-from test_catalogue import HYPER, PAIRS, SPACES
+from small_models import FIRST, HYPER, PAIRS, in_float64
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 
 import jensen
-from jensen.checks import run
-from jensen.checks.subject import some_rows
 from jensen.model import Can, Model
-from jensen.models import CATALOGUE, model_class
 from jensen.objectives import OBJECTIVES
 from jensen.plan import Plan
 
@@ -80,14 +78,6 @@ def calls(model: Model, x: Tensor) -> dict[str, Callable[[torch.Generator | None
     return {name: call for name, (ability, call) in known.items() if ability in model.can}
 
 
-def built(name: str, where: str) -> tuple[Model, Tensor]:
-    torch.manual_seed(0)
-    model = model_class(name)(SPACES[where], **HYPER.get(name, {})).double().eval()
-    return model, some_rows(model, None, SPACES[where], 6, seed=1)
-
-
-FIRST = dict(reversed(PAIRS))
-"""One kind of rows a model; the others in the slow suite."""
 PLACES = [
     pytest.param(
         *pair, marks=[] if FIRST[pair[0]] == pair[1] or pair == ("vae", "gaps") else pytest.mark.slow
@@ -98,7 +88,7 @@ PLACES = [
 
 @pytest.mark.parametrize(("name", "where"), PLACES)
 def test_a_model_says_the_same_on_another_device(name: str, where: str) -> None:
-    model, x = built(name, where)
+    model, x = in_float64(name, where)
     with sdpa_kernel(SDPBackend.MATH):
         here = abilities_of(model, x, (CPU, CPU))
         with pretended() as device:
@@ -106,15 +96,6 @@ def test_a_model_says_the_same_on_another_device(name: str, where: str) -> None:
     assert all(isinstance(one, Elsewhere) for one in tree_leaves(there))
     for one in here:
         assert alike(here[one], there[one], ROUNDING), one
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_declared_abilities_hold_on_another_device(name: str) -> None:
-    model, x = built(name, FIRST[name])
-    with pretended() as device:
-        verdict = run("declared_abilities", model.to(device), x.to(device), SPACES[FIRST[name]], seed=2)
-    assert verdict.holds, verdict.evidence
 
 
 noise = np.random.default_rng(0)

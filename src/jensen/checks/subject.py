@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from jensen.functional.enumerate import row_count
+from jensen.functional.module_state import device_of as device_of
+from jensen.functional.module_state import float_type as float_type
 from jensen.model import Can
 from jensen.space import Space
 
@@ -26,7 +28,7 @@ class Bare(nn.Module):
     """Any torch module or callable that maps rows `(n, *input_shape)` to a batch, for the checks that need no more.
 
     `channel_order`: the channels of one position are ordered too (R before G before B). `dtype`: of the rows; integer
-    rows take the values 0 .. `levels` - 1.
+    rows take the values 0 .. `levels` - 1. `device`: where a function takes its rows that is no module with a state.
     """
 
     def __init__(
@@ -37,11 +39,12 @@ class Bare(nn.Module):
         channel_order: bool = False,
         dtype: torch.dtype | None = None,
         levels: int = 2,
+        device: torch.device | None = None,
     ) -> None:
         super().__init__()
         self.function = function
         self.input_shape = tuple(int(size) for size in input_shape)
-        self.channel_order, self.levels = channel_order, levels
+        self.channel_order, self.levels, self.device = channel_order, levels, device
         self.dtype = dtype or float_type(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,18 +68,6 @@ def can(module: nn.Module) -> Can:
     """The abilities a module declares; none for a bare one."""
     found = getattr(module, "can", Can.NOTHING)
     return found if isinstance(found, Can) else Can.NOTHING
-
-
-def float_type(module: nn.Module) -> torch.dtype:
-    """The type of the first floating parameter or buffer, or torch's default."""
-    state = [*module.parameters(), *module.buffers()]
-    return next((t.dtype for t in state if t.is_floating_point()), torch.get_default_dtype())
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Where the module's state is."""
-    state = [*module.parameters(), *module.buffers()]
-    return state[0].device if state else torch.device("cpu")
 
 
 def enumerable(space: Space | None, limit: int = ENUMERABLE) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import UsageError
+from jensen.functional.module_state import device_of, float_type
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -38,13 +39,7 @@ def jacobian_lower_bound(
     """
     if inputs < 1 or levels < 2:
         raise UsageError("expected inputs >= 1 and levels >= 2", f"got {inputs} and {levels}", "raise them")
-    first = (
-        next((p for p in module.parameters() if p.is_floating_point()), None)
-        if isinstance(module, nn.Module)
-        else None
-    )
-    dtype = dtype or (first.dtype if first is not None else torch.get_default_dtype())
-    device = first.device if first is not None else torch.device("cpu")
+    dtype, device = dtype or float_type(module), device_of(module)
     generator = torch.Generator().manual_seed(seed)
     found: Tensor | None = None
     with _unchanged(module, device):
@@ -87,7 +82,7 @@ def _derivatives(forward: Forward, row: Tensor) -> Tensor:
         x = row.expand(2, *row.shape).clone().requires_grad_()
         out = forward(x)[0].flatten()
         if not out.requires_grad:
-            return torch.zeros(len(out), row.numel(), dtype=torch.bool)
+            return torch.zeros(len(out), row.numel(), dtype=torch.bool, device=row.device)
         rows = [torch.autograd.grad(o, x, retain_graph=True, allow_unused=True)[0] for o in out]
     jacobian = torch.stack([torch.zeros_like(row) if g is None else g[0] for g in rows]).flatten(1)
     return jacobian.ne(0) & jacobian.isfinite()

@@ -64,8 +64,9 @@ def dependence(
 ) -> Dependence:
     """All pairs: which output of a row may depend on which of its inputs.
 
-    `dtype`: of the input; by default that of the module's first floating parameter. Integers and bool are zeros.
-    `example`: one row to run on instead, `input_shape`; its values decide nothing, but must be legal for the module.
+    `dtype`: of the input; by default that of the module's first floating parameter or buffer. Integers and bool are zeros.
+    `example`: one row to run on instead, `input_shape`; its values decide nothing, but must be legal for the module. It
+    goes to the device of the module's state; where the module is a function, which has none, it stays where it is.
     `bound`: constants of at least this size act as infinite in sums and in a softmax. Lower it (1e8) to accept
     -1e9 as an attention mask; the proof then holds for scores below it.
 

@@ -123,6 +123,7 @@ class Taint(TorchDispatchMode):
         rule = find_rule(call)
         if rule is not None:
             try:
+                call.bring_together()
                 self._record(call, _by_output(call, rule(call)), random)
                 return out
             except Exception as error:  # whatever a rule cannot take is named, never passed over

@@ -78,6 +78,19 @@ class Call:
         argument = next(a for a in self.func._schema.arguments if a.name == name)
         return bool(argument.kwarg_only and argument.alias_info is not None and argument.alias_info.is_write)
 
+    def bring_together(self) -> None:
+        """Values and taint of arguments that lie elsewhere, where the output is: numbers and indices of the CPU beside
+        tensors of a GPU, and what is copied from one to the other."""
+        written = [traced.tensor for traced in self.traced(written=True)]
+        if not self.outs and not written:
+            return
+        device = (self.outs or written)[0].device
+        for traced in (*self.traced(), *self.traced(written=True)):
+            if traced.value.device != device:
+                traced.value = traced.value.to(device)
+            if traced.taint is not None and traced.taint.device != device:
+                traced.taint = traced.taint.to(device)
+
     def bits(self, traced: Traced) -> Tensor:
         """The taint of an argument, zeros where it has none: `(slots, *shape)`."""
         if traced.taint is not None:

@@ -8,10 +8,11 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from jensen.arguments import number, one_of, said, sizes
 from jensen.errors import Cannot, JensenError, UsageError
+from jensen.functional.module_state import device_of, float_type
 from jensen.functional.taint import Taint, first_line
 from jensen.functional.taint_context import following
 
@@ -220,12 +221,7 @@ def _checked_output(out: Any, rows: int) -> Tensor:
 
 
 def _row(module: Any, shape: tuple[int, ...], dtype: torch.dtype | None, example: Tensor | None) -> Tensor:
-    first = (
-        next((p for p in module.parameters() if p.is_floating_point()), None)
-        if isinstance(module, nn.Module)
-        else None
-    )
-    device = first.device if first is not None else torch.device("cpu")
+    device = device_of(module, None if example is None else example.device)
     if example is not None:
         one_of("example", example, Tensor, "a tensor", "pass one row, without the batch axis")
         if tuple(example.shape) != shape:
@@ -235,7 +231,7 @@ def _row(module: Any, shape: tuple[int, ...], dtype: torch.dtype | None, example
                 "pass one row, without the batch axis",
             )
         return example.detach().to(device, dtype)
-    dtype = dtype or (first.dtype if first is not None else torch.get_default_dtype())
+    dtype = dtype or float_type(module)
     if not dtype.is_floating_point and not dtype.is_complex:
         return torch.zeros(shape, dtype=dtype, device=device)
     # Inside (0, 1), all different: legal for logit, log and sqrt. No rule looks at a value that varies.
