@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -56,11 +57,19 @@ CUT = [
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of what two processes made of every training, by strategy."""
-    found = {}
-    for strategy, names in (("ddp", list(CASES)), ("fsdp", CUT)):
-        found[strategy] = tmp_path_factory.mktemp(strategy)
-        as_processes([str(WORKER), str(found[strategy]), "2", strategy, *names], 2)
+    """Folders of what two processes made of every training, by strategy; workers of one run of the tests share them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "by-two"
+    folder.mkdir(exist_ok=True)
+    found = {strategy: folder / strategy for strategy in ("ddp", "fsdp")}
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for strategy, names in (("ddp", list(CASES)), ("fsdp", CUT)):
+            if not found[strategy].exists():
+                made = folder / f"{strategy}-half"
+                made.mkdir(exist_ok=True)
+                as_processes([str(WORKER), str(made), "2", strategy, *names], 2)
+                made.rename(found[strategy])
     return found
 
 
