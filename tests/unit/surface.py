@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 import surface_building
+import surface_commands
 import surface_fitting
 import surface_judging
 from strange_values import Strange
@@ -19,4 +20,6 @@ def _doors(module: ModuleType) -> dict[str, Callable[[Strange, Kit], Case]]:
     return {name: one for name, one in own.items() if not name.startswith("_")}
 
 
-DOORS = _doors(surface_fitting) | _doors(surface_judging) | _doors(surface_building)
+DOORS = (
+    _doors(surface_fitting) | _doors(surface_judging) | _doors(surface_building) | surface_commands.COMMANDS
+)

@@ -277,6 +277,12 @@ def test_what_a_library_does_not_make_is_refused(library: str) -> None:
         view(library, object())
 
 
+@pytest.mark.parametrize("library", VIEWS)
+def test_a_module_of_another_kind_is_refused_when_it_is_used(library: str) -> None:
+    with pytest.raises(UsageError, match="Conv2d|shape|module"):
+        jensen.audit(nn.Conv2d(1, 1, 3), input_shape=(1, 3, 3), adapt=library)
+
+
 def test_an_unknown_library_is_named_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean nflows"):
         view("nflow", nn.Linear(1, 1))

@@ -12,6 +12,7 @@ from jensen.adapt.held import Held
 from jensen.adapt.law import Law, Step, unknown
 from jensen.adapt.switches import validation_off
 from jensen.adapt.torch_distributions import moved
+from jensen.errors import UsageError
 
 
 def law(thing: Any, context: Tensor | None) -> Law:
@@ -19,7 +20,14 @@ def law(thing: Any, context: Tensor | None) -> Law:
     if not isinstance(thing, (nn.Module, Distribution, Transform)):
         raise unknown(thing, "zuko", "a flow such as zuko.flows.NSF(...), a lazy transform, or flow()")
     found = Zuko(thing, context)
-    made = found.made()
+    try:
+        made = found.made()
+    except Exception as error:  # any module may come here, and calling it may fail in any way
+        raise UsageError(
+            "no flow comes of calling this module, as zuko's are called",
+            f"got {type(thing).__module__}.{type(thing).__qualname__}, which says: {str(error)[:200] or type(error).__name__}",
+            "pass a flow such as zuko.flows.NSF(...), and a conditional one with its context",
+        ) from None
     if isinstance(made, Transform):
         return found
     if not (hasattr(made, "transform") and hasattr(made, "base")):
