@@ -307,3 +307,26 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
 )
 def test_arguments_are_named_as_options(said: str, meant: str) -> None:
     assert as_options(said) == meant
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", "digits", "--model", "made", "--out", "z" * 300),
+        ("course", "a1", "--html", "z" * 300),
+        ("score", "z" * 300, "digits"),
+        ("divergence", "digits", "z" * 300),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_is_too_long_for_a_file_is_said(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, list(words))
+    assert result.exit_code == 2 and result.stderr.startswith("error:"), result.exception
+
+
+def test_more_threads_than_any_machine_has_are_refused() -> None:
+    result = CliRunner().invoke(cli, ["score", "run", "digits", "--threads", "9" * 20])
+    assert result.exit_code == 2 and "--threads" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import signal
 import sys
@@ -41,6 +42,12 @@ def failures(ctx: click.Context) -> Iterator[None]:
         raise click.exceptions.Exit(LOST) from None
     except JensenError as error:
         _say(error.wrong, error.given, error.do, as_json)
+        raise click.exceptions.Exit(2) from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = f"{str(error.filename or '')[:60]}..."
+        _say("a name is too long for this file system", f"got {name}", "pass a shorter one", as_json)
         raise click.exceptions.Exit(2) from None
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):

@@ -44,7 +44,7 @@ as_json = click.option(
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 threads = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 4096),
     metavar="N",
     help="Threads for torch, else OMP_NUM_THREADS, else 1 for small rows and every core (up to 8) for large images.",
 )
