@@ -20,6 +20,10 @@ class Sharded(Together):
     """`Together`, with the weights of the turn cut among the processes and put together for a pass (fully_shard)."""
 
     def strategy(self) -> Any:
+        if self.device_type == "cpu" and not cuts_on_cpus():
+            raise UsageError(
+                "fsdp on CPUs needs a newer torch", f"got torch {torch.__version__}", "use strategy ddp"
+            )
         from lightning_fabric.strategies import ModelParallelStrategy
 
         return ModelParallelStrategy(_cut, data_parallel_size=self.asked_for, tensor_parallel_size=1)
@@ -82,6 +86,11 @@ class Sharded(Together):
                         if id(p) not in found:
                             found[id(p)] = nn.Parameter(p.full_tensor(), requires_grad=p.requires_grad)
                         module._parameters[name] = found[id(p)]
+
+
+def cuts_on_cpus() -> bool:
+    """Whether this torch cuts weights among CPUs as well: 2.6 only among GPUs."""
+    return hasattr(torch.cpu.Stream, "record_event")
 
 
 def _cut(module: nn.Module, device_mesh: Any) -> nn.Module:

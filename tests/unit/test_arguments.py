@@ -31,7 +31,6 @@ def flow() -> jensen.Fitted:
 ROWS: dict[str, tuple[Callable[[], Any], str]] = {
     "names that come twice": (lambda: FRAME.set_axis(["a", "a"], axis=1), "cannot be read"),
     "numbers that come twice": (lambda: FRAME.set_axis([0, 0], axis=1), "names must differ"),
-    "a zero byte in a name": (lambda: pl.DataFrame({"\0": X[:, 0], "b": X[:, 1]}), "cannot be read"),
     "meta": (lambda: torch.empty(60, 2, device="meta"), "meta device has no values"),
     "quantised": (lambda: torch.quantize_per_tensor(torch.rand(60, 2), 0.1, 0, torch.quint8), "cannot be read"),
     "records in a mask": (lambda: np.ma.zeros((60, 2), "f4,i4"), "array of numbers"),
@@ -158,10 +157,19 @@ def test_names_of_columns_that_are_no_texts_are_taken_by_their_texts() -> None:
     ] == ["0", "None"]
 
 
+def test_a_zero_byte_in_a_name_is_read_or_refused() -> None:
+    frame = pl.DataFrame({"\0": X[:, 0], "b": X[:, 1]})
+    try:  # newer releases of polars cannot hand it over to Arrow
+        assert jensen.rows(frame).space.shape == (2,)
+    except DataError as refused:
+        assert "cannot be read" in refused.wrong
+
+
 def test_texts_of_every_type_of_arrow_are_read_alike() -> None:
     texts = [["1", "x", "2"][i % 3] for i in range(60)]
     for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
-        table = pa.table({"a": pa.array(texts).cast(kind), "b": X[:, 0]})
+        column = pa.array(texts, kind) if kind == pa.string_view() else pa.array(texts).cast(kind)
+        table = pa.table({"a": column, "b": X[:, 0]})
         with pytest.raises(DataError, match="numbers but for some texts") as refused:
             jensen.rows(table)
         assert refused.value.given == "row 1 holds 'x'"

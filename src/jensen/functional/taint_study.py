@@ -221,9 +221,10 @@ def _checked_output(out: Any, rows: int) -> Tensor:
 
 
 def _row(module: Any, shape: tuple[int, ...], dtype: torch.dtype | None, example: Tensor | None) -> Tensor:
-    device = device_of(module, None if example is None else example.device)
     if example is not None:
         one_of("example", example, Tensor, "a tensor", "pass one row, without the batch axis")
+    device = device_of(module, None if example is None else example.device)
+    if example is not None:
         if tuple(example.shape) != shape:
             raise UsageError(
                 "expected an example row of the input's shape",
