@@ -33,6 +33,8 @@ from jensen.sklearn import Density, Embedding, Synthesizer
 
 DEAR = {"planar-flow", "spline-flow", "glow", "transformer", "pixelcnn", "maf", "iaf"}
 """A second or more each, of many small operations, which the pretence makes slower."""
+UNTRACED = "; proven by taint"
+"""Not of batch normalisation: the taint tracer saves the raw memory of its statistics, which the pretended device has not."""
 PLACES = [
     pytest.param(*pair, marks=[] if FIRST[pair[0]] == pair[1] and pair[0] not in DEAR else pytest.mark.slow)
     for pair in PAIRS
@@ -54,7 +56,11 @@ def test_every_check_says_the_same_on_another_device(name: str, where: str) -> N
         with pretended() as device:
             model, x = in_float64(name, where)
             there = verdict_of(check, model.to(device), x.to(device), where)
-        assert (here.holds, here.evidence) == (there.holds, there.evidence)
+        said = here.evidence
+        if check == "rows_independent" and any(isinstance(one, nn.BatchNorm2d) for one in model.modules()):
+            said = said.replace(UNTRACED, "")
+            assert UNTRACED in here.evidence
+        assert (here.holds, said) == (there.holds, there.evidence)
 
 
 class Mixes(nn.Module):
@@ -196,8 +202,8 @@ def refined(device: str) -> list[Any]:
 
 def compared(device: str) -> list[Any]:
     models = {"given": fitted("made", TABLE, device), "independent": "independent"}
-    found = jensen.compare(models, TABLE, plan=PLAN, device=device).to_dict()
-    return [[one["name"], one["test"]] for one in found["entries"]]
+    found = jensen.compare(models, TABLE, plan=PLAN, device=device)
+    return [[one.name, one.scores.values] for one in found.entries]
 
 
 USES: dict[str, Callable[[str], Any]] = {
@@ -236,7 +242,9 @@ USES: dict[str, Callable[[str], Any]] = {
         .transform(TABLE[:9])
     ),
     "scikit-learn's synthesizer": lambda device: (
-        Synthesizer("made", steps=20, device=device, hyper=SMALL["made"], random_state=0).fit(TABLE).sample(9)
+        Synthesizer("made", steps=20, device=device, hyper=SMALL["made"], random_state=0)
+        .fit(TABLE)
+        .sample(9, random_state=1)
     ),
 }
 FAST = {"complete, by latents", "distribution of bits", "probe"}
