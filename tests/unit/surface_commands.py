@@ -285,8 +285,8 @@ def _words(some: Strange, plain: list[str]) -> list[str]:
         words.pop(dice.randrange(1, len(words))) if len(words) > 1 else None
     if dice.random() < 0.05:
         words.insert(dice.randrange(len(words) + 1), dice.choice(TEXTS))
-    if words[0] == "course" and not any(word.isalnum() for word in words[1:]):
-        words.insert(1, "gone")  # without a name it is all claims, which is a long way
+    if words[0] == "course" and "a1" not in words:
+        words.insert(1, "a1")  # without a name it is all claims, which is a long way
     return (
         words[:1] + ["--json"] * (dice.random() < 0.3) + words[1:]
     )  # behind an option it would be that one's value
