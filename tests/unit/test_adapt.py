@@ -279,7 +279,7 @@ def test_what_a_library_does_not_make_is_refused(library: str) -> None:
 
 @pytest.mark.parametrize("library", VIEWS)
 def test_a_module_of_another_kind_is_refused_when_it_is_used(library: str) -> None:
-    with pytest.raises(UsageError, match="Conv2d|shape|module"):
+    with pytest.raises(UsageError, match=r"Conv2d|shape|module"):
         jensen.audit(nn.Conv2d(1, 1, 3), input_shape=(1, 3, 3), adapt=library)
 
 
