@@ -1,5 +1,7 @@
 """Words that a command line may be given: numbers, texts, paths and settings, good and strange."""
 
+# ruff: noqa: SIM905 (a list of so many words is read more easily as a text)
+
 from __future__ import annotations
 
 NUMBERS: list[str] = (
