@@ -25,7 +25,8 @@ def above_minus_one(s: Tensor, delta: float = DELTA) -> Tensor:
     tensor([ 0.0000e+00,  6.2842e-31, -9.9000e-01])
     """
     p = -math.expm1(delta - 1)
-    low, high = s.clamp(max=0), s.clamp(min=0)  # each side of the `where` is finite for either sign
+    # each side of the `where` is finite for either sign; no clamp, whose slope at its bound torch 2.15 has as 0
+    low, high = torch.where(s <= 0, s, 0), torch.where(s <= 0, 0, s)
     return torch.where(
         s <= 0, torch.log1p(p * torch.expm1(low)), high + torch.log1p((1 - p) * torch.expm1(-high))
     )
