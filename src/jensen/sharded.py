@@ -19,6 +19,16 @@ from jensen.together import Together
 class Sharded(Together):
     """`Together`, with the weights of the turn cut among the processes and put together for a pass (fully_shard)."""
 
+    def __init__(self, device: str, devices: int, nodes: int) -> None:
+        on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+        if on_cpu and not hasattr(torch.cpu.Stream, "record_event"):
+            raise UsageError(
+                "this torch cannot cut a model among processes on the CPU",
+                f"got torch {torch.__version__}",
+                "install a newer torch, or use strategy ddp",
+            )
+        super().__init__(device, devices, nodes)
+
     def strategy(self) -> Any:
         from lightning_fabric.strategies import ModelParallelStrategy
 

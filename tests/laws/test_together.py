@@ -21,6 +21,7 @@ from jensen.data.arraylike import OnDisk
 from jensen.errors import UsageError
 from jensen.feed import Feed
 from jensen.functional.share import Share, dropout, holding, rand, randint, randn
+from jensen.sharded import Sharded
 from jensen.space import Space
 
 WORKER = Path(__file__).with_name("training_cases.py")
@@ -53,12 +54,15 @@ CUT = [
 ]
 """What is trained with weights that are cut among the processes, too."""
 
+CUTS = hasattr(torch.cpu.Stream, "record_event")
+"""Whether this torch cuts models on the CPU: 2.6 does on GPUs alone."""
+
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of what two processes made of every training, by strategy."""
     found = {}
-    for strategy, names in (("ddp", list(CASES)), ("fsdp", CUT)):
+    for strategy, names in (("ddp", list(CASES)), *((("fsdp", CUT),) if CUTS else ())):
         found[strategy] = tmp_path_factory.mktemp(strategy)
         as_processes([str(WORKER), str(found[strategy]), "2", strategy, *names], 2)
     return found
@@ -66,7 +70,7 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.filterwarnings("ignore::jensen.errors.JensenWarning")
 @pytest.mark.parametrize(
-    ("strategy", "name"), [*(("ddp", name) for name in CASES), *(("fsdp", name) for name in CUT)]
+    ("strategy", "name"), [*(("ddp", name) for name in CASES), *(("fsdp", name) for name in CUT if CUTS)]
 )
 def test_two_processes_train_as_one_with_the_whole_batch(
     strategy: str, name: str, by_two: dict[str, Path]
@@ -85,6 +89,12 @@ def test_a_batch_in_pieces_trains_as_in_one(name: str) -> None:
     whole, pieces = trained(name), trained(name, accumulate=3)
     for key, value in whole.items():
         torch.testing.assert_close(pieces[key], value, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_a_torch_that_cuts_no_models_on_the_cpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "Stream", object)
+    with pytest.raises(UsageError, match=r"on the CPU.*got torch .*strategy ddp"):
+        Sharded("cpu", 2, 1)
 
 
 @pytest.mark.parametrize("name", ["contrastive", "adversarial", "elbo, free bits", "reverse-kl, path"])
