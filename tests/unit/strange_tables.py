@@ -122,11 +122,7 @@ def polars_frame(some: Strange) -> Any:
     found = pl.DataFrame([_polars_column(some, n, f"c{i}") for i in range(d)])
     if d and some.dice.random() < 0.2:
         names = dict.fromkeys(some.name() for _ in range(d))
-        found = (
-            found.rename(dict(zip(found.columns, names, strict=False)), strict=False)
-            if len(names) == d
-            else found
-        )
+        found = found.rename(dict(zip(found.columns, names, strict=False))) if len(names) == d else found
     return found.lazy() if some.dice.random() < 0.1 else found
 
 
@@ -146,7 +142,7 @@ def _polars_column(some: Strange, n: int, name: str) -> Any:
         lambda: pl.Series(name, [bytes([v % 256]) for v in whole], pl.Binary),
         lambda: pl.Series(name, [None for _ in whole], pl.Null),
         lambda: pl.Series(name, [2**64 - 1 - abs(v) for v in whole], pl.UInt64),
-        lambda: pl.Series(name, whole, pl.Int128),
+        lambda: pl.Series(name, whole, getattr(pl, "Int128", pl.Int64)),  # polars from 1.18
         lambda: pl.Series(name, [object() for _ in whole], pl.Object),
         lambda: pl.Series(name, [DAY + datetime.timedelta(hours=v) for v in whole], pl.Datetime("ns", "UTC")),
     ]

@@ -31,7 +31,6 @@ def flow() -> jensen.Fitted:
 ROWS: dict[str, tuple[Callable[[], Any], str]] = {
     "names that come twice": (lambda: FRAME.set_axis(["a", "a"], axis=1), "cannot be read"),
     "numbers that come twice": (lambda: FRAME.set_axis([0, 0], axis=1), "names must differ"),
-    "a zero byte in a name": (lambda: pl.DataFrame({"\0": X[:, 0], "b": X[:, 1]}), "cannot be read"),
     "meta": (lambda: torch.empty(60, 2, device="meta"), "meta device has no values"),
     "quantised": (lambda: torch.quantize_per_tensor(torch.rand(60, 2), 0.1, 0, torch.quint8), "cannot be read"),
     "records in a mask": (lambda: np.ma.zeros((60, 2), "f4,i4"), "array of numbers"),
@@ -46,6 +45,15 @@ def test_rows_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(DataError, match=match) as refused:
         jensen.rows(make())
     assert refused.value.given and refused.value.do
+
+
+def test_a_zero_byte_in_a_name_is_refused_or_kept() -> None:
+    try:  # by the release of polars
+        found = jensen.rows(pl.DataFrame({"\0": X[:, 0], "b": X[:, 1]}))
+    except DataError as refused:
+        assert "cannot be read" in str(refused) and refused.given and refused.do
+    else:
+        assert [column.name for column in found.space.columns] == ["\0", "b"]
 
 
 CALLS: dict[str, Callable[[jensen.Fitted], Any]] = {
@@ -161,7 +169,7 @@ def test_names_of_columns_that_are_no_texts_are_taken_by_their_texts() -> None:
 def test_texts_of_every_type_of_arrow_are_read_alike() -> None:
     texts = [["1", "x", "2"][i % 3] for i in range(60)]
     for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
-        table = pa.table({"a": pa.array(texts).cast(kind), "b": X[:, 0]})
+        table = pa.table({"a": pa.array(texts, kind), "b": X[:, 0]})
         with pytest.raises(DataError, match="numbers but for some texts") as refused:
             jensen.rows(table)
         assert refused.value.given == "row 1 holds 'x'"
