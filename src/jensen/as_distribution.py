@@ -71,7 +71,8 @@ class FittedDistribution(Distribution):
     ) -> None:
         """`contexts`: one for each place of `batch_shape`, in its order. Raises Cannot without an exact log_prob."""
         self.fitted, self.contexts, self.dtype = fitted, contexts, dtype
-        super().__init__(torch.Size(batch_shape), torch.Size(fitted.space.shape), validate_args)
+        # the default of all distributions is no choice of the user's: torch.compile turns it off for the process
+        super().__init__(torch.Size(batch_shape), torch.Size(fitted.space.shape), validate_args is not False)
 
     @property
     def support(self) -> InSpace:

@@ -40,7 +40,6 @@ class Together:
     fabric: Any
     control: Any
     launcher: int
-    device_type: str
 
     def __init__(self, device: str, devices: int, nodes: int) -> None:
         _check_fabric()
@@ -58,7 +57,6 @@ class Together:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Fabric's advice on threads and precision
-            self.device_type = kind.type
             self.fabric = Fabric(
                 accelerator="gpu" if kind.type == "cuda" else kind.type,
                 devices=devices,

@@ -22,7 +22,7 @@ from jensen.data.arraylike import OnDisk
 from jensen.errors import UsageError
 from jensen.feed import Feed
 from jensen.functional.share import Share, dropout, holding, rand, randint, randn
-from jensen.sharded import cuts_on_cpus
+from jensen.sharded import Sharded, cuts_on_cpus
 from jensen.space import Space
 
 WORKER = Path(__file__).with_name("training_cases.py")
@@ -101,6 +101,12 @@ def test_a_batch_in_pieces_trains_as_in_one(name: str) -> None:
     whole, pieces = trained(name), trained(name, accumulate=3)
     for key, value in whole.items():
         torch.testing.assert_close(pieces[key], value, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_a_torch_that_cuts_no_models_on_the_cpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "Stream", object)
+    with pytest.raises(UsageError, match=r"on the CPU.*got torch .*strategy ddp"):
+        Sharded("cpu", 2, 1)
 
 
 @pytest.mark.parametrize("name", ["contrastive", "adversarial", "elbo, free bits", "reverse-kl, path"])

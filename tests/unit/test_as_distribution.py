@@ -171,6 +171,17 @@ def test_masses_of_all_rows_sum_to_one_and_rows_off_the_grid_are_refused() -> No
     assert whole.sample((2,)).shape == (2, 1, 8, 8) and not whole.sample().is_floating_point()
 
 
+def test_rows_are_checked_where_the_process_has_turned_the_checks_of_distributions_off() -> None:
+    before = torch.distributions.Distribution._validate_args
+    try:  # as torch.compile does
+        torch.distributions.Distribution.set_default_validate_args(False)
+        law = jensen.fit("independent", "digits").distribution()
+    finally:
+        torch.distributions.Distribution.set_default_validate_args(before)
+    with pytest.raises(ValueError, match="support"):
+        law.log_prob(torch.full((1, 8, 8), 0.5))
+
+
 def test_the_support_of_rows_with_both_kinds_asks_for_each_what_it_is() -> None:
     inside = InSpace(Space((2,), (Column("real"), Column("levels", 3, 1.0, 2.0))))
     x = torch.tensor([[0.3, 1.0], [9e9, 5.0], [0.0, 2.0], [float("inf"), 1.0], [0.0, 7.0]])

@@ -124,6 +124,12 @@ def test_nan_in_an_array_is_an_error_unless_it_is_said_to_be_a_gap() -> None:
         )
 
 
+def test_nan_among_halves_is_a_gap() -> None:
+    halves = np.where(np.arange(N) % 9, RNG.normal(size=N), np.nan).astype(np.float16)
+    found = rows(pa.table({"x": halves, "y": RNG.normal(size=N)}))
+    assert [column.gaps for column in found.space.columns] == ["value", ""]
+
+
 def test_columns_that_can_only_be_left_out_are_named_together() -> None:
     frame = FRAME.assign(id=np.arange(N) + 7, key=[f"k{i}" for i in range(N)], same=1, none=np.nan)
     with pytest.raises(DataError) as caught:

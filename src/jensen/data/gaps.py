@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import ArrayLike
-from jensen.data.encode import number_text
+from jensen.data.encode import nulls, number_text
 from jensen.data.examples import EXAMPLES
 from jensen.data.load import open_source
 from jensen.data.rows import MEMORY, Rows, read
@@ -94,7 +94,8 @@ def _table(table: Table, space: Space) -> tuple[ArrayLike, NDArray[np.bool_]]:
 
 
 def _nulls(values: Any) -> NDArray[np.bool_]:
-    return np.array(values.is_null(nan_is_null=True).to_pylist(), bool)
+    found = nulls(values)
+    return np.zeros(len(values), bool) if found is None else found
 
 
 def _filled(batch: Any, columns: dict[str, Column]) -> Any:

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,13 @@ def _write_npy(path: Path, rows: NDArray[Any], space: Space) -> None:
 
 
 def _write_npz(path: Path, rows: NDArray[Any], space: Space) -> None:
-    with open(path, "wb") as file:
-        np.savez_compressed(file, x=_plain(rows, space.columns))
+    # numpy before 2 leaves the archive open where a write fails, which then complains when it is collected
+    with (
+        open(path, "wb") as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as member,
+    ):
+        np.lib.format.write_array(member, _plain(rows, space.columns), allow_pickle=False)
 
 
 def _write_csv(path: Path, rows: NDArray[Any], space: Space) -> None:

@@ -25,7 +25,7 @@ def above_minus_one(s: Tensor, delta: float = DELTA) -> Tensor:
     tensor([ 0.0000e+00,  6.2842e-31, -9.9000e-01])
     """
     p = -math.expm1(delta - 1)
-    # each side of the last `where` is finite for either sign; what slope `clamp` has at 0 depends on the release of torch
+    # each side of the `where` is finite for either sign; no clamp, whose slope at its bound torch 2.15 has as 0
     low, high = torch.where(s <= 0, s, 0), torch.where(s <= 0, 0, s)
     return torch.where(
         s <= 0, torch.log1p(p * torch.expm1(low)), high + torch.log1p((1 - p) * torch.expm1(-high))
