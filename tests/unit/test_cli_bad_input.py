@@ -307,3 +307,22 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
 )
 def test_arguments_are_named_as_options(said: str, meant: str) -> None:
     assert as_options(said) == meant
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "good.csv", "--models", "independent", "--report", "z" * 300),
+        ("fit", "good.csv", *FIT, "--out", "z" * 300),
+        ("sample", "run", "--context", "z" * 300),
+        ("course", "a1", "--html", "z" * 300),
+    ],
+)
+def test_a_name_too_long_for_a_file_is_said(words: tuple[str, ...]) -> None:
+    assert "long" in refused(*words) or words[0] == "sample"
+
+
+def test_more_threads_than_there_can_be_are_refused() -> None:
+    for verb in (("sample", "run"), ("course", "a1"), ("divergence", "good.csv", "good.csv")):
+        result = jensen(*verb, "--threads", "99999999999999999999")
+        assert result.exit_code == 2 and "1024" in result.stderr
