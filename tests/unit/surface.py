@@ -9,6 +9,7 @@ import surface_building
 import surface_commands
 import surface_fitting
 import surface_judging
+import surface_mathematics
 from strange_values import Strange
 from surface_kit import Case, Kit
 
@@ -21,5 +22,9 @@ def _doors(module: ModuleType) -> dict[str, Callable[[Strange, Kit], Case]]:
 
 
 DOORS = (
-    _doors(surface_fitting) | _doors(surface_judging) | _doors(surface_building) | surface_commands.COMMANDS
+    _doors(surface_fitting)
+    | _doors(surface_judging)
+    | _doors(surface_building)
+    | _doors(surface_mathematics)
+    | surface_commands.COMMANDS
 )

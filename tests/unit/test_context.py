@@ -647,3 +647,11 @@ def test_exact_scores_given_a_context_are_log_masses_that_sum_to_one(fitted: jen
         scores = fitted.score(every, context=name)
         assert isinstance(scores, Scores) and abs(np.exp(scores.values).sum() - 1) < 1e-5
     assert all(a != b for a, b in pairwise(fitted.score(every, context=one).mean().value for one in "abc"))
+
+
+def test_a_series_as_context_may_have_any_name() -> None:
+    polars = pytest.importorskip("polars")
+    found = jensen.rows(
+        np.random.default_rng(0).normal(size=(40, 2)), context=polars.Series("\0", [0, 1] * 20)
+    )
+    assert found.context is not None and len(found.context.names) == 1

@@ -204,3 +204,19 @@ def test_a_pass_over_a_large_file_takes_a_fraction_of_its_size(tmp_path: Path, s
     assert grown < (128 if suffix == "npy" else 200)  # the decoder's own buffers come on top
     if suffix == "npy":  # the same meter sees the file when it is held in memory, twice while it is split
         assert pass_over(path, 1 << 30)[2] > 450
+
+
+def test_codes_beyond_their_dictionary_are_refused(tmp_path: Path) -> None:
+    good = tmp_path / "good.parquet"
+    table = pa.table({"text": ["a", "b", "c"] * 20, "number": np.arange(60) / 7})
+    pq.write_table(table, good, compression="NONE", column_encoding=None)
+    content, path = good.read_bytes(), tmp_path / "x.parquet"
+    # the file begins with the page of the dictionary a, b, c and the header of the codes: every byte of it made less by one
+    refused = 0
+    for at in range(4, 60):
+        path.write_bytes(content[:at] + bytes([(content[at] - 1) % 256]) + content[at + 1 :])
+        try:
+            rows(path)
+        except DataError:
+            refused += 1
+    assert refused

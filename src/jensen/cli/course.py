@@ -34,7 +34,7 @@ MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 @options.seed("Seed of every random number.")
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, options.MOST_THREADS),
     metavar="N",
     help="Threads for torch.  [default: OMP_NUM_THREADS, else 1]",
 )

@@ -43,18 +43,19 @@ def failures(ctx: click.Context) -> Iterator[None]:
     except JensenError as error:
         _say(error.wrong, error.given, error.do, as_json)
         raise click.exceptions.Exit(2) from None
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        name = f"{str(error.filename or '')[:60]}..."
-        _say("a name is too long for this file system", f"got {name}", "pass a shorter one", as_json)
-        raise click.exceptions.Exit(2) from None
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
         first = (str(error).splitlines() or [""])[0][:200] or "no more is said"
         do = "take fewer rows, smaller batches or a smaller model, or end other programs"
         _say("the memory does not suffice", first, do, as_json)
+        raise click.exceptions.Exit(2) from None
+    except OSError as error:  # wherever a word is looked up as the name of a file
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = str(error.filename)
+        shown = name if len(name) <= 80 else f"{name[:80]}..."
+        _say("a name is too long for a file", f"got {shown}", "choose a shorter one", as_json)
         raise click.exceptions.Exit(2) from None
     except KeyboardInterrupt as error:
         wrong, _, given = (str(error) or "interrupted").partition("; ")

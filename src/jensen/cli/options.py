@@ -38,13 +38,16 @@ EXAMPLES = (
 )
 LISTING = (("Examples of ROWS that are bundled", EXAMPLES),)
 
+MOST_THREADS = 1024
+"""What OpenMP may be asked for: more than the system gives end the process without a word of ours."""
+
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, errors included."
 )
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, only the result.")
 threads = click.option(
     "--threads",
-    type=click.IntRange(1, 4096),
+    type=click.IntRange(1, MOST_THREADS),
     metavar="N",
     help="Threads for torch, else OMP_NUM_THREADS, else 1 for small rows and every core (up to 8) for large images.",
 )

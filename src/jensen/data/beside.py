@@ -88,7 +88,7 @@ def _series(given: Any) -> pa.Table | None:
         return None
     name = str(known.name or NAME)
     try:
-        return pa.table({name: known.to_arrow()})
+        return pa.table({name: known.alias(NAME).to_arrow()})  # polars panics over a name with a zero byte
     except (pa.ArrowException, TypeError) as error:
         raise _mixed(name, error) from error
 

@@ -64,6 +64,7 @@ class ParquetRows(OnDisk):
             self._groups.popitem(last=False)
         with reading(self.path), open_parquet(self.path) as file:
             table = file.read_row_group(group, columns=[one.name for one in self.fields], use_threads=False)
+            check_codes(table)
         self._groups[group] = encode(table, self.fields, begin)
         return self._groups[group]
 
@@ -75,6 +76,15 @@ def open_parquet(path: Path) -> Any:
     with pq.ParquetFile(path, pre_buffer=False) as file:
         told, texts = file.metadata, _texts(file.schema_arrow)
     return pq.ParquetFile(path, metadata=told, pre_buffer=False, read_dictionary=texts)
+
+
+def check_codes(batch: Any) -> None:
+    """Raise ArrowInvalid where a damaged page holds codes beyond its dictionary: nothing looks at them before they are used."""
+    from pyarrow import types
+
+    for column in batch.columns:
+        if types.is_dictionary(column.type):
+            column.validate(full=True)
 
 
 def check_footer(path: Path, told: Any, schema: Any, memory: int) -> None:

@@ -13,7 +13,15 @@ import numpy as np
 from jensen.data.arraylike import ArrayLike, Field, Source
 from jensen.data.bounded import check_size, gunzip
 from jensen.data.encode import encode, find_fields, nulls, refuse_gaps
-from jensen.data.parquet import LEAST_BATCH, ParquetRows, check_footer, check_width, open_parquet, reading
+from jensen.data.parquet import (
+    LEAST_BATCH,
+    ParquetRows,
+    check_codes,
+    check_footer,
+    check_width,
+    open_parquet,
+    reading,
+)
 from jensen.errors import DataError, SpaceError, nearest
 from jensen.space import Space
 
@@ -217,6 +225,7 @@ def from_parquet(path: Path, memory: int) -> Table:
         with reading(path), open_parquet(path) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False):
                 check_size(f"a batch of {path}", batch.nbytes, max(memory, LEAST_BATCH))
+                check_codes(batch)
                 yield batch
 
     types = tuple(schema.field(name).type for name in names)
