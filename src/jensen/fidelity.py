@@ -188,7 +188,9 @@ def _drawn(entry: Entry, data: Rows, places: NDArray[np.intp], count: int, seed:
         raise Cannot("the model draws no samples", f"it can: {fitted.can}", "choose a model that can")
     if fitted.space.binarised(None) != data.space.binarised(None):
         raise Cannot(
-            "samples and rows live in other spaces", f"{fitted.space.describe()}, {data.space.describe()}"
+            "samples and rows live in other spaces",
+            f"{fitted.space.describe()}, {data.space.describe()}",
+            "take rows of the space that the model was fitted to",
         )
     if isinstance(fitted.model, Samples):
         count = min(count, int(fitted.record.get("samples", count)))

@@ -57,7 +57,9 @@ def told_apart(fitted: Any, data: Rows, seed: int) -> Fresh:
         raise Cannot("the model draws no samples", f"it can: {fitted.can}", "choose a model that can")
     if fitted.space.binarised(None) != data.space.binarised(None):
         raise Cannot(
-            "samples and rows live in other spaces", f"{fitted.space.describe()}, {data.space.describe()}"
+            "samples and rows live in other spaces",
+            f"{fitted.space.describe()}, {data.space.describe()}",
+            "take rows of the space that the model was fitted to",
         )
     places = some_places(len(data.test), MOST, seed)
     if len(places) < LEAST_ROWS:

@@ -109,7 +109,9 @@ class Quantity:
     def __mul__(self, factor: float) -> Quantity:
         """Multiplication by a known finite constant; a negative one turns a lower bound into an upper one."""
         if not isinstance(factor, Real) or not math.isfinite(factor):
-            raise UsageError("a quantity is multiplied by a finite constant", f"got {factor!r}")
+            raise UsageError(
+                "a quantity is multiplied by a finite constant", f"got {factor!r}", "pass a finite number"
+            )
         factor = float(factor)
         ends = None
         if self.interval is not None:
@@ -142,9 +144,15 @@ class Quantity:
     def bits_per_dim(self, dims: int) -> Quantity:
         """The cost -nats / (dims ln 2): a lower bound on the log-likelihood is an upper bound on the bits."""
         if dims < 1:
-            raise UsageError("bits/dim need at least one dimension", f"got {dims}")
+            raise UsageError(
+                "bits/dim need at least one dimension",
+                f"got {dims}",
+                "pass the number of dimensions of a row",
+            )
         if self.unit != "nats":
-            raise Incomparable("bits/dim are made from nats", f"got {self.unit or 'no unit'}")
+            raise Incomparable(
+                "bits/dim are made from nats", f"got {self.unit or 'no unit'}", "take the number in nats"
+            )
         return replace(self * (-1.0 / (dims * math.log(2))), unit="bits/dim")
 
     def to_dict(self) -> dict[str, Any]:
@@ -203,7 +211,9 @@ class Scores:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or len(self.values) == 0:
-            raise UsageError("expected one score a row", f"got shape {self.values.shape}")
+            raise UsageError(
+                "expected one score a row", f"got shape {self.values.shape}", "flatten them to one a row"
+            )
         if np.isnan(self.values).any():
             bad = int(np.flatnonzero(np.isnan(self.values))[0])
             raise Impossible(
@@ -321,7 +331,9 @@ def paired_difference(first: Scores, second: Scores, level: float = 0.95) -> Qua
         )
     if len(first) != len(second):
         raise Incomparable(
-            "scores of another number of rows do not compare", f"got {len(first)} and {len(second)}"
+            "scores of another number of rows do not compare",
+            f"got {len(first)} and {len(second)}",
+            "score the same rows with both",
         )
     both_impossible = np.isinf(first.values) & (first.values == second.values)
     with np.errstate(invalid="ignore"):
@@ -362,7 +374,9 @@ def order(first: Scores, second: Scores, level: float = 0.95) -> Order:
     ('proven', 'refuted')
     """
     if first.unit != "nats":
-        raise Incomparable("models are ordered by log-likelihood in nats", f"got {first.unit}")
+        raise Incomparable(
+            "models are ordered by log-likelihood in nats", f"got {first.unit}", "score both in nats"
+        )
     return decide(paired_difference(first, second, level))
 
 

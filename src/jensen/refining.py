@@ -173,7 +173,9 @@ def refine(fitted: Any, rows: Any, seed: int) -> Refined:
     data = rows if isinstance(rows, Rows) else read_rows(rows, space=fitted.space)
     if data.space != fitted.space:
         raise DataError(
-            "the model was fitted to other rows", f"{fitted.space.describe()}, got {data.space.describe()}"
+            "the model was fitted to other rows",
+            f"{fitted.space.describe()}, got {data.space.describe()}",
+            "take rows of its own space",
         )
     real = [_flat(some_rows(part, MOST, seed)) for part in (data.train, data.valid)]
     if min(len(real[0]), len(data.test)) < LEAST_ROWS or len(real[1]) < 6:

@@ -40,7 +40,9 @@ class Mixture(Model):
         super().__init__(space)
         if components < 1 or int(components) != components or not 0 <= ridge < math.inf:
             raise UsageError(
-                "a mixture needs components >= 1 and ridge >= 0", f"got {components} and {ridge}"
+                "a mixture needs components >= 1 and ridge >= 0",
+                f"got {components} and {ridge}",
+                "correct it",
             )
         self.components, self.ridge = components, ridge
         d = space.dims

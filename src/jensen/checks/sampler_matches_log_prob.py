@@ -62,7 +62,11 @@ def _discrete(model: Any, seed: int, prefix: str) -> Verdict:
     x = _draw(model, SAMPLES, seed)
     try:
         if x.is_floating_point() or x.shape != (SAMPLES, *model.space.shape):
-            raise UsageError("expected integer rows of the space", f"got {x.dtype} {tuple(x.shape)}")
+            raise UsageError(
+                "expected integer rows of the space",
+                f"got {x.dtype} {tuple(x.shape)}",
+                "encode the rows first",
+            )
         counts = np.bincount(cells(model, x).numpy(), minlength=0).astype(float)
     except UsageError as wrong:
         return Verdict(NAME, False, f"{prefix}samples are no rows of the space: {wrong}")

@@ -24,7 +24,9 @@ def shards(n: int, size: int, seed: int, epoch: int, block: int | None = None) -
     [4, 3, 3]
     """
     if n < 1 or size < 1 or (block is not None and block < 1):
-        raise UsageError("expected at least one row a shard", f"got n={n}, size={size}, block={block}")
+        raise UsageError(
+            "expected at least one row a shard", f"got n={n}, size={size}, block={block}", "correct that size"
+        )
     if size >= n:
         return iter([np.arange(n)])
     width = min(size, block or max(1, size // BLOCKS_PER_SHARD))

@@ -125,4 +125,6 @@ def mixture(dim: int = 2, modes: int = 4, radius: float = 4.0, scale: float = 0.
 
 def _check(name: str, dim: int, scale: float) -> None:
     if dim < 2 or not scale > 0:
-        raise UsageError(f"a {name} has dim >= 2 and scale > 0", f"got dim={dim}, scale={scale}")
+        raise UsageError(
+            f"a {name} has dim >= 2 and scale > 0", f"got dim={dim}, scale={scale}", "correct it"
+        )

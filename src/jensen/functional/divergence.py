@@ -202,7 +202,11 @@ def _log_ratio(pair: Pair, side: str) -> Tensor:
     log_p, log_q = (part.detach().double().cpu() for part in pair)
     if log_p.ndim != 1 or log_p.shape != log_q.shape or len(log_p) == 0:
         given = f"got {tuple(log_p.shape)} and {tuple(log_q.shape)}"
-        raise UsageError("expected log_p and log_q of the same samples, (n,) each", given)
+        raise UsageError(
+            "expected log_p and log_q of the same samples, (n,) each",
+            given,
+            "score the same samples under both laws",
+        )
     own = log_p if side == "p" else log_q
     wrong = (log_p - log_q).isnan() | (log_p == math.inf) | (log_q == math.inf) | (own == -math.inf)
     if bool(wrong.any()):

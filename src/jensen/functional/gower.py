@@ -41,6 +41,7 @@ def nearest_mixed(
         raise UsageError(
             "expected rows (n, d) and (m, d), and a scale a column",
             f"got {tuple(x.shape)}, {tuple(y.shape)}, {tuple(scale.shape)}",
+            "give both sides the same columns",
         )
     skips = torch.zeros(len(scale), dtype=torch.bool) if unseen is None else unseen
     a, b = (_columns(side, x, scale) for side in (x, y))

@@ -83,6 +83,7 @@ def waymarks(x1: Tensor, x0: Tensor, bridges: int) -> list[Tensor]:
         raise UsageError(
             "expected as many rows on either side, and a bridge",
             f"got {tuple(x1.shape)}, {tuple(x0.shape)} and {bridges} bridges",
+            "take as many rows of either",
         )
     angles = [k * math.pi / (2 * bridges) for k in range(1, bridges)]
     return [x1, *(math.cos(angle) * x1 + math.sin(angle) * x0 for angle in angles), x0]

@@ -94,7 +94,9 @@ def _lens(lens: Any) -> Any:
     look = getattr(lens, "embed", lens)
     if not callable(look):
         raise UsageError(
-            "a lens is a function, a torch module or has embed(rows)", f"got {type(lens).__name__}"
+            "a lens is a function, a torch module or has embed(rows)",
+            f"got {type(lens).__name__}",
+            "pass a fitted encoder, say",
         )
     return lambda rows: features(look(rows))
 

@@ -24,7 +24,7 @@ class Blur:
 
     def __post_init__(self) -> None:
         if not (0 <= self.strength <= 1 / 3 and 0 <= self.chance <= 1):
-            raise UsageError("a blur has strength 0 to 1/3 and chance 0 to 1", f"got {self}")
+            raise UsageError("a blur has strength 0 to 1/3 and chance 0 to 1", f"got {self}", "correct it")
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images of the same shape; floats."""

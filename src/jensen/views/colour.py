@@ -37,7 +37,7 @@ class Jitter:
     def __post_init__(self) -> None:
         shares = (self.brightness, self.contrast, self.saturation, self.hue, self.chance, self.grey)
         if not all(0 <= share <= 1 for share in shares):
-            raise UsageError("strengths and chances of a jitter lie from 0 to 1", f"got {self}")
+            raise UsageError("strengths and chances of a jitter lie from 0 to 1", f"got {self}", "correct it")
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Images of the same shape; floats."""

@@ -24,7 +24,9 @@ class Corruption:
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1:
-            raise UsageError("the share of corrupted cells lies between 0 and 1", f"got {self.rate}")
+            raise UsageError(
+                "the share of corrupted cells lies between 0 and 1", f"got {self.rate}", "0.4 is usual"
+            )
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Rows of the same shape and type."""
