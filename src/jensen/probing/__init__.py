@@ -126,7 +126,7 @@ def probe(
     >>> fitted = jensen.fit("encoder", jensen.rows("wine"), steps=20)
     >>> found = jensen.probe(fitted, "wine", label="label", shares=[1.0])
     >>> found.accuracy("raw rows")
-    = 0.889 [0.747, 0.956]
+    = 0.889 [0.739, 0.969]
     """
     if Can.EMBED not in fitted.can:
         raise fitted.model.cannot(Can.EMBED)
