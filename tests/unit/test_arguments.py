@@ -180,3 +180,18 @@ def test_errors_of_spaces_keep_their_class() -> None:
         jensen.Space.levels(2, 2.5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="is a number"):
         jensen.functional.contrastive.nt_xent(torch.eye(2), torch.eye(2), float("nan"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f: f.divergence.kl((torch.zeros(5), torch.zeros(6, 3))),
+        lambda f: f.neighbours.balls(torch.tensor(1.0), torch.zeros(9, 2)),
+        lambda f: f.enumerate.row_index(torch.zeros(0, 5), [2, 3]),
+        lambda f: f.enumerate.row_index(torch.tensor(1), [2, 3]),
+    ],
+)
+def test_mathematics_that_says_what_it_raises_says_it_in_three_parts(call: Any) -> None:
+    with pytest.raises(UsageError) as told:
+        call(jensen.functional)
+    assert told.value.wrong and told.value.given and told.value.do

@@ -45,11 +45,12 @@ def row_index(x: Tensor, levels: Sequence[int]) -> Tensor:
     >>> row_index(torch.tensor([[1, 0], [0, 2]]), [2, 3]).tolist()
     [3, 2]
     """
-    flat = x.reshape(len(x), -1).long()
+    flat = x.flatten(1).long() if x.ndim > 1 else x.reshape(-1, 1).long()
     if flat.shape[1] != len(levels) or (flat < 0).any() or (flat >= torch.tensor(levels)).any():
         raise UsageError(
             "expected rows of the space",
-            f"got shape {tuple(x.shape)}, values {flat.min().item()} to {flat.max().item()}",
+            f"got shape {tuple(x.shape)}"
+            + (f", values {flat.min().item()} to {flat.max().item()}" if flat.numel() else ""),
             f"use 0 .. levels - 1 of each site, levels {list(levels)}",
         )
     return (flat * torch.tensor(_steps(levels))).sum(1)

@@ -41,7 +41,7 @@ def balls(real: Tensor, fake: Tensor, k: int = 5, chunk: int = CHUNK) -> Balls:
 
     Raises UsageError where a side has no k-th neighbour, for other shapes and for nan.
     """
-    check_k(k, len(real), len(fake))
+    check_k(k, *(len(side) if side.ndim else 0 for side in (real, fake)))
     x, y = _centred(real, fake)
     radius_x, radius_y = (_kth_square(side, k, chunk) for side in (x, y))
     in_real = torch.empty(len(y), dtype=torch.int64, device=x.device)
