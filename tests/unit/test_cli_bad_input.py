@@ -326,3 +326,12 @@ def test_more_threads_than_there_can_be_are_refused() -> None:
     for verb in (("sample", "run"), ("course", "a1"), ("divergence", "good.csv", "good.csv")):
         result = jensen(*verb, "--threads", "99999999999999999999")
         assert result.exit_code == 2 and "1024" in result.stderr
+
+
+def test_a_seed_beyond_64_bits_is_refused() -> None:
+    assert "64 bits" in refused("complete", "run", "good.csv", "--missing", "a", "--seed", "99999999999999999999")
+
+
+def test_a_word_that_moves_the_terminal_is_shown_as_an_escape() -> None:
+    result = jensen("score", "run", "good.csv", "\u202e")
+    assert result.exit_code == 2 and "\u202e" not in result.stderr and r"\u202e" in result.stderr

@@ -65,6 +65,7 @@ def failures(ctx: click.Context) -> Iterator[None]:
         raise click.exceptions.Exit(128 + getattr(error, "signal", signal.SIGINT)) from None
     except click.UsageError as error:
         if not as_json:
+            error.message = printable(error.message, keep="\n")  # it repeats words of the command
             raise
         path = error.ctx.command_path if error.ctx is not None else "jensen"
         _say(error.format_message(), "", f"see {path} --help", as_json)

@@ -22,9 +22,12 @@ def check_draws(k: Any) -> None:
 
 
 def check_whole(name: str, value: Any, least: int, wrong: str, do: str) -> None:
-    """Raise UsageError(wrong, what was given, do) unless the value is an integer of `least` or more; no flag is a number."""
+    """Raise UsageError(wrong, what was given, do) unless the value is an integer of `least` or more, in 64 bits; no flag is
+    a number."""
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise UsageError(wrong, f"got {name}={value!r}", do)
+    if int(value) >= 2**63:
+        raise UsageError(wrong, f"got {name}={value!r}, more than 64 bits hold", do)
 
 
 def read_draws(text: str) -> int:
