@@ -163,9 +163,8 @@ def main() -> int:
     begun, fell, wrong, kills = time.perf_counter(), Counter[str](), [], 0
     with tempfile.TemporaryDirectory() as place:
         rows = {name: rows_for(name) for name in names}
-        for (
-            name
-        ) in names:  # what a fit imports is imported here, so that moments fall into fits and not into that
+        # what a fit imports is imported here, so that moments fall into fits and not into that
+        for name in names:
             fit(name, rows[name], Path(place, f"first-{name}"), False)
         lengths = {name: Length() for name in names}
         for name in names:
@@ -187,8 +186,8 @@ def main() -> int:
                 wrong.append(f"{', '.join(other)} of {name}, moment {moment}: killed {where}")
             shutil.rmtree(folder)
     print(f"killed {kills} times in {asked.moments} fits of {', '.join(names)}, {PLAN.steps} steps each:")
-    for where, count in fell.most_common():
-        print(f"  {count:4d} {where}")
+    for what, count in fell.most_common():
+        print(f"  {count:4d} {what}")
     for line in wrong:
         print(f"  NOT THE SAME: {line}")
     cpu = os.times()

@@ -329,7 +329,9 @@ def test_more_threads_than_there_can_be_are_refused() -> None:
 
 
 def test_a_seed_beyond_64_bits_is_refused() -> None:
-    assert "64 bits" in refused("complete", "run", "good.csv", "--missing", "a", "--seed", "99999999999999999999")
+    assert "64 bits" in refused(
+        "complete", "run", "good.csv", "--missing", "a", "--seed", "99999999999999999999"
+    )
 
 
 def test_a_word_that_moves_the_terminal_is_shown_as_an_escape() -> None:

@@ -65,8 +65,8 @@ def failures(ctx: click.Context) -> Iterator[None]:
         raise click.exceptions.Exit(128 + getattr(error, "signal", signal.SIGINT)) from None
     except click.UsageError as error:
         if not as_json:
-            error.message = printable(error.message, keep="\n")  # it repeats words of the command
-            raise
+            told = printable(error.format_message(), keep="\n")  # it repeats words of the command
+            raise click.UsageError(told, error.ctx) from None
         path = error.ctx.command_path if error.ctx is not None else "jensen"
         _say(error.format_message(), "", f"see {path} --help", as_json)
         raise click.exceptions.Exit(2) from None
