@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from jensen.data.arraylike import Source
 from jensen.data.beside import arrow_table
-from jensen.data.encode import Identifier, sort_of
+from jensen.data.encode import sort_of
 from jensen.data.examples import EXAMPLES, LABEL, example_label
 from jensen.data.infer import Kinds, check_kinds, table_space
+from jensen.data.labels import Identifier
 from jensen.data.split import hash_rows
 from jensen.data.tables import Table, from_frame
 from jensen.errors import DataError, SpaceError, nearest

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as make
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,24 +11,12 @@ from numpy.typing import NDArray
 
 from jensen.arguments import said
 from jensen.data.arraylike import Field
-from jensen.data.times import is_date_text, is_time, time_numbers, whole_days
+from jensen.data.labels import BOOLEAN, Labels, coded_column, is_gap, is_number, number_text, without
+from jensen.data.times import is_time, time_numbers, whole_days
 from jensen.errors import DataError, Unusable, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-BOOLEAN = ("false", "true")
-MOST_LABELS = 1000
-
-
-class Identifier(Unusable):
-    """A column of labels has too many of them."""
-
-
-def without(error: Unusable, columns: Sequence[str]) -> Unusable:
-    """The error, which knows the columns that it is about."""
-    error.columns = tuple(columns)
-    return error
 
 
 def sort_of(column: str, kind: pa.DataType) -> str:
@@ -62,95 +48,6 @@ def sort_of(column: str, kind: pa.DataType) -> str:
     )
 
 
-@dataclass
-class _Labels:
-    """The distinct values of one column, collected batch by batch."""
-
-    name: str
-    texts: bool
-    seen: set[Any] = make(default_factory=set)
-    numeric: int = 0
-    odd: tuple[int, str] | None = None  # first row and text that is no number
-    rows: int = 0
-    there: int = 0
-
-    def add(self, values: Any) -> None:
-        fresh = {v for v in values.unique().to_pylist() if not _is_gap(v)} - self.seen
-        if self.texts:
-            strange = {text for text in fresh if not _is_number(text)}
-            self.numeric += len(fresh) - len(strange)
-            if strange and self.odd is None:
-                row, text = _first(values, strange)
-                self.odd = (self.rows + row, text)
-        if len(self.seen) <= MOST_LABELS:
-            self.seen |= fresh
-        self.rows += len(values)
-        self.there += len(values) - values.null_count
-
-    def labels(self, told: str | None) -> tuple[str, ...] | None:
-        """The labels, or None for numbers that are codes 0, 1, ... already."""
-        if self.texts and told is None:
-            self._refuse_numbers()
-        if len(self.seen) > MOST_LABELS or (self.texts and told is None and len(self.seen) == self.there > 1):
-            count = f"more than {MOST_LABELS}" if len(self.seen) > MOST_LABELS else str(len(self.seen))
-            raise without(
-                Identifier(
-                    f"column {self.name!r} looks like an identifier, not a category",
-                    f"got {count} distinct values in {self.rows} rows",
-                    f"pass drop=[{self.name!r}]",
-                ),
-                [self.name],
-            )
-        ordered = sorted(self.seen)
-        if not self.texts and ordered == list(range(len(ordered))):
-            return None
-        return tuple(number_text(value) if not self.texts else value for value in ordered)
-
-    def _refuse_numbers(self) -> None:
-        dates = {text for text in self.seen if is_date_text(text)}
-        if 2 * len(dates) >= len(self.seen) > len(dates):
-            raise DataError(
-                f"column {self.name!r} holds dates but for some texts",
-                f"got {min(self.seen - dates)!r} beside {min(dates)!r}",
-                f"repair or drop such rows, or pass kinds={{{self.name!r}: 'categorical'}}",
-            )
-        strange = len(self.seen) - self.numeric
-        if self.numeric == 0 or self.numeric < strange:
-            return
-        if self.odd is None:
-            raise DataError(
-                f"column {self.name!r} holds numbers as texts",
-                f"got {min(self.seen)!r}, ...",
-                f"convert it to numbers, or pass kinds={{{self.name!r}: 'categorical'}}",
-            )
-        row, text = self.odd
-        raise DataError(
-            f"column {self.name!r} holds numbers but for some texts",
-            f"row {row} holds {text!r}",
-            f"repair or drop such rows, or pass kinds={{{self.name!r}: 'categorical'}}",
-        )
-
-
-def _first(values: Any, wanted: set[str]) -> tuple[int, str]:
-    """The first row that holds one of the texts; no other is decoded, since a code may stand for a long one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    coded = _coded(values)
-    distinct = pc.cast(coded.dictionary, pa.large_string())
-    known = pc.is_in(distinct, pa.array(list(wanted), pa.large_string()))
-    row = int(np.flatnonzero(np.asarray(known)[coded.indices.fill_null(0)] & np.asarray(coded.is_valid()))[0])
-    return row, coded[row].as_py()
-
-
-def _coded(values: Any) -> Any:
-    """A column as one array of codes and their dictionary."""
-    import pyarrow as pa
-
-    coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    return coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-
-
 def find_fields(
     names: Sequence[str],
     types: Sequence[pa.DataType],
@@ -164,7 +61,7 @@ def find_fields(
     """
     sorts = {name: sort_of(name, kind) for name, kind in zip(names, types, strict=True)}
     scans = {
-        name: _Labels(name, sort == "texts")
+        name: Labels(name, sort == "texts")
         for name, sort in sorts.items()
         if sort == "texts" or (sort == "numbers" and kinds.get(name) == "categorical")
     }
@@ -270,7 +167,7 @@ def _numbers(values: Any, one: Field, start: int) -> NDArray[Any]:
         )
     if sort == "texts":
         texts = values.to_pylist()
-        row = next((i for i, text in enumerate(texts) if not _is_number(text)), 0)
+        row = next((i for i, text in enumerate(texts) if not is_number(text)), 0)
         raise DataError(
             f"column {one.name!r} must hold numbers",
             f"row {start + row} holds {str(texts[row])!r}",
@@ -312,7 +209,7 @@ def _codes(values: Any, one: Field, start: int) -> NDArray[Any]:
             f"got {values.type}",
             "convert it to texts, or drop it",
         )
-    coded = _coded(values)
+    coded = coded_column(values)
     table = np.append(_table(coded.dictionary, one.labels), math.nan)
     index = coded.indices.fill_null(len(table) - 1).to_numpy(zero_copy_only=False).astype(np.intp)
     codes = np.asarray(table[index], np.float64)
@@ -339,32 +236,6 @@ def _table(distinct: Any, labels: Sequence[str]) -> NDArray[np.float64]:
         return np.where(np.asarray(plain.is_null()), math.nan, np.asarray(found, np.float64))
     known = {label: float(code) for code, label in enumerate(labels)}
     return np.array(
-        [math.nan if _is_gap(v) else known.get(number_text(v), -1.0) for v in distinct.to_pylist()],
+        [math.nan if is_gap(v) else known.get(number_text(v), -1.0) for v in distinct.to_pylist()],
         np.float64,
     )
-
-
-def _is_gap(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def number_text(value: Any) -> str:
-    """The label of a value: texts as they are, bits true and false, whole numbers without a point.
-
-    >>> number_text(3.0), number_text(0.5), number_text(True), number_text("a")
-    ('3', '0.5', 'true', 'a')
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return BOOLEAN[value]
-    number = float(value)
-    return str(int(number)) if number.is_integer() else repr(number)
-
-
-def _is_number(text: Any) -> bool:
-    try:
-        float(text)
-    except (TypeError, ValueError):
-        return False
-    return True

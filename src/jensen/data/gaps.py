@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.data.arraylike import ArrayLike
-from jensen.data.encode import nulls, number_text
+from jensen.data.encode import nulls
 from jensen.data.examples import EXAMPLES
+from jensen.data.labels import number_text
 from jensen.data.load import open_source
 from jensen.data.rows import MEMORY, Rows, read
 from jensen.data.tables import Table

@@ -10,8 +10,8 @@ import numpy as np
 
 from jensen.data.beside import NAME, arrow_table
 from jensen.data.context import Contexts, class_name, context_names, describe_context
-from jensen.data.encode import number_text
 from jensen.data.examples import EXAMPLES, LABEL, example_label, load_example
+from jensen.data.labels import number_text
 from jensen.data.load import CSV_NAMES, open_source
 from jensen.data.output import as_table
 from jensen.data.rows import MEMORY, Rows

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from jensen.data.arraylike import ArrayLike, Field
-from jensen.data.encode import without
+from jensen.data.labels import without
 from jensen.data.lattice import Lattice, widen
 from jensen.data.survey import Facts, column_name, survey
 from jensen.errors import DataError, Unusable, nearest

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jensen.data.encode import BOOLEAN
+from jensen.data.labels import BOOLEAN
 from jensen.data.settle import settle
 from jensen.data.times import time_column
 from jensen.disk import sync

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jensen.data.encode import number_text, sort_of
+from jensen.data.encode import sort_of
 from jensen.data.examples import EXAMPLES, load_example
+from jensen.data.labels import number_text
 from jensen.data.load import open_source
 from jensen.data.rows import MEMORY, Rows
 from jensen.data.tables import Table
