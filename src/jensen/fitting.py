@@ -24,7 +24,8 @@ from jensen.checkpoint import FILE as CHECKPOINT
 from jensen.checkpoint import drop_checkpoint
 from jensen.data import rows as read_rows
 from jensen.density import Density, pose
-from jensen.engine import Engine, engine_for
+from jensen.engine import Engine
+from jensen.engines import engine_for
 from jensen.errors import DataError, Diverged, JensenWarning, OutOfMemory, UsageError
 from jensen.feed import Feed
 from jensen.fitted import Fitted

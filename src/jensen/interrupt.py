@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+LAUNCHER = "JENSEN_LAUNCHER"
+"""Names the process that started this one: where it is gone, so is the terminal that asked for the training."""
+
 ASKED = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what a batch system or `kill` sends before it kills."""
 

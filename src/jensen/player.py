@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from jensen.engine import Alone, Engine
+from jensen.engine import Engine
 from jensen.errors import OutOfMemory, UsageError, out_of_memory
 from jensen.functional.share import holding
 from jensen.objective import Turn
@@ -32,7 +32,7 @@ class Player:
                 f"the turn {turn.name!r} has nothing to move", "its moves are empty", "unfreeze parameters"
             )
         device = self.parameters[0].device
-        self.engine = engine or Alone(device)
+        self.engine = engine or Engine(device)
         self.device = device.type
         self.bf16 = plan.precision == "bf16" or (plan.precision == "auto" and _fast_bf16(device))
         self.forward = self.engine.wrap(turn, self.parameters, torch.compile(turn) if plan.compile else turn)

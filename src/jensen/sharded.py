@@ -19,17 +19,13 @@ from jensen.together import Together
 class Sharded(Together):
     """`Together`, with the weights of the turn cut among the processes and put together for a pass (fully_shard)."""
 
-    def __init__(self, device: str, devices: int, nodes: int) -> None:
-        on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
-        if on_cpu and not cuts_on_cpus():
+    def strategy(self) -> Any:
+        if self.kind.type == "cpu" and not cuts_on_cpus():
             raise UsageError(
                 "this torch cannot cut a model among processes on the CPU",
                 f"got torch {torch.__version__}",
                 "install a newer torch, or use strategy ddp",
             )
-        super().__init__(device, devices, nodes)
-
-    def strategy(self) -> Any:
         from lightning_fabric.strategies import ModelParallelStrategy
 
         return ModelParallelStrategy(_cut, data_parallel_size=self.asked_for, tensor_parallel_size=1)

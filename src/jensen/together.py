@@ -9,7 +9,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,25 +18,21 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from jensen.engine import Engine, Stream
 from jensen.errors import ProcessLost, UsageError
 from jensen.functional.batch_norm import normalised
+from jensen.functional.gather import mean_of_processes, processes
 from jensen.functional.share import Share
-from jensen.noise import Stream
+from jensen.interrupt import LAUNCHER
 from jensen.objective import Turn
-
-LAUNCHER = "JENSEN_LAUNCHER"
-"""Names the process that started this one: where it is gone, so is the terminal that asked for the training."""
 
 BROKEN = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "process group")
 """What torch says, among other things, when a process of the group does not answer."""
 
 
-class Together:
+class Together(Engine):
     """This process and its like: DistributedDataParallel around every turn, for what the turn moves."""
 
-    rank: int
-    processes: int
-    device: torch.device
     fabric: Any
     control: Any
     launcher: int
@@ -46,9 +42,8 @@ class Together:
         from lightning_fabric import Fabric
 
         self.asked_for = devices * nodes
-
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets on stderr
-        kind = torch.device(
+        kind = self.kind = torch.device(
             "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
         )
         if kind.index is not None:
@@ -65,13 +60,10 @@ class Together:
             )
             first = not dist.is_initialized()
             self.fabric.launch()
-        if (
-            first
-        ):  # one group for all trainings of this process: at the same address a second one may meet the first
+        if first:  # one group for all trainings: at the same address a second one may meet the first
             atexit.register(_leave)
         self.rank, self.processes = self.fabric.global_rank, self.fabric.world_size
-        self.device = self.fabric.device
-        self.stream: Stream | None = None
+        super().__init__(self.fabric.device)
         # numbers of the host go another way than those of the devices, which need not wait for them
         self.control = dist.new_group(backend="gloo") if dist.get_backend() != "gloo" else None
         self.launcher = int(os.environ.get(LAUNCHER, "0"))
@@ -121,9 +113,7 @@ class Together:
         return signal.SIGTERM if self.launcher and os.getppid() != self.launcher else 0
 
     def mean(self, number: Tensor) -> Tensor:
-        total = number.detach().clone()
-        dist.all_reduce(total)
-        return total / self.processes
+        return mean_of_processes(number.detach())
 
     @contextmanager
     def playing(self) -> Iterator[None]:
@@ -141,15 +131,6 @@ class Together:
                 "resume from the last checkpoint",
             ) from error
 
-    def check(self, turns: list[Turn], optimiser: str) -> None:
-        pass
-
-    def length(self, length: Tensor) -> Tensor:
-        return length
-
-    def whole(self, turns: nn.ModuleList) -> AbstractContextManager[Any]:
-        return nullcontext()
-
     def finish(self, turns: nn.ModuleList) -> None:
         for module in turns.modules():
             if isinstance(module, _BatchNorm):
@@ -160,13 +141,12 @@ class Together:
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, facts = state or ({}, {})
         told = {"facts": facts, "tensors": {k: [str(t.dtype), list(t.shape)] for k, t in tensors.items()}}
-        size = torch.tensor([0], dtype=torch.int64)
         text = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
-        size[0] = len(text)
+        size = torch.tensor([len(text)])
         dist.broadcast(size, 0, group=self.control)
         text = text if self.rank == 0 else torch.empty(int(size), dtype=torch.uint8)
         dist.broadcast(text, 0, group=self.control)
-        told = json.loads(bytes(text.tolist()))
+        told = json.loads(text.numpy().tobytes())
         found = {}
         for name, (dtype, shape) in told["tensors"].items():
             kind = getattr(torch, dtype.removeprefix("torch."))
@@ -185,8 +165,6 @@ def _leave() -> None:
 
 def _batch_norm(module: _BatchNorm, x: Tensor) -> Tensor:
     """`module` of x, by the statistics of the whole batch where a share of it is trained on."""
-    from jensen.functional.gather import processes
-
     if module.training and processes() > 1:
         return normalised(module, x)
     return type(module).forward(module, x)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from jensen.average import Average
 from jensen.checkpoint import checkpoint_in, damaged, load_checkpoint, save_checkpoint
-from jensen.engine import Alone, Engine
+from jensen.engine import Engine
 from jensen.errors import DataError, Diverged, OutOfMemory, ProcessLost, UsageError
 from jensen.interrupt import Pressed, asked_to_end
 from jensen.model import Model
@@ -110,7 +110,7 @@ def train(
     With an `engine` of several processes the feed gives this one its share of every batch, and all make the same steps; only
     the first writes into the folder. Raises ProcessLost in the others when one ends before its time.
     """
-    engine = engine or Alone(next(model.parameters()).device)
+    engine = engine or Engine(next(model.parameters()).device)
     try:
         with engine.playing(), asked_to_end() as pressed:
             training = _Training(model, objective, plan, validate, folder, fingerprint, engine)

@@ -39,10 +39,10 @@ LAYERS: list[list[set[str]]] = [
         {
             "train",
             "engine",
+            "engines",
             "together",
             "sharded",
             "parts",
-            "noise",
             "state",
             "average",
             "checkpoint",

@@ -16,6 +16,7 @@ from typing import IO, Any
 import click
 
 from jensen.cli.failures import ARGUMENTS, LOST
+from jensen.interrupt import LAUNCHER
 
 PATIENCE = 20.0
 """Seconds that processes get to end by themselves once one of them has."""
@@ -99,7 +100,7 @@ def _environment(rank: int, count: int, port: int) -> dict[str, str]:
         "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "JENSEN_LAUNCHER": str(os.getpid()),
+        LAUNCHER: str(os.getpid()),
     }
 
 

@@ -51,15 +51,16 @@ def processes() -> int:
 class _Mean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return _mean(x)
+        return mean_of_processes(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return _mean(grad)
+        return mean_of_processes(grad)
 
 
-def _mean(x: Tensor) -> Tensor:
+def mean_of_processes(x: Tensor) -> Tensor:
+    """The mean of x over the processes of a group, of one shape in all; without gradient."""
     total = x.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total / dist.get_world_size()
