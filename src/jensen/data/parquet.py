@@ -6,6 +6,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ class ParquetRows(OnDisk):
 
     def __init__(self, path: Path, fields: tuple[Field, ...], memory: int) -> None:
         self.path, self.fields = path, fields
-        with reading(path), open_parquet(path) as file:
-            sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        with reading(path):
+            self.footer = read_footer(path)
+        told = self.footer.told
+        sizes = [told.row_group(i).num_rows for i in range(told.num_row_groups)]
         self.ends = np.cumsum(sizes)
         self.shape, self.dtype = (int(self.ends[-1]), len(fields)), np.dtype(np.float64)
         self.block = int(max(sizes))
@@ -62,20 +65,34 @@ class ParquetRows(OnDisk):
             return self._groups[group]
         while len(self._groups) >= self._keep:
             self._groups.popitem(last=False)
-        with reading(self.path), open_parquet(self.path) as file:
+        with reading(self.path), open_parquet(self.path, self.footer) as file:
             table = file.read_row_group(group, columns=[one.name for one in self.fields], use_threads=False)
             check_codes(table)
         self._groups[group] = encode(table, self.fields, begin)
         return self._groups[group]
 
 
-def open_parquet(path: Path) -> Any:
-    """An open Parquet file whose texts are read as codes of a dictionary: one long text in a million rows stays one."""
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file says of itself, and which of its columns are texts."""
+
+    told: Any
+    texts: list[str]
+
+
+def read_footer(path: Path) -> Footer:
+    """The footer of a file, read once: one of many row groups takes longer to read than a group."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        told, texts = file.metadata, _texts(file.schema_arrow)
-    return pq.ParquetFile(path, metadata=told, pre_buffer=False, read_dictionary=texts)
+        return Footer(file.metadata, _texts(file.schema_arrow))
+
+
+def open_parquet(path: Path, footer: Footer) -> Any:
+    """An open Parquet file whose texts are read as codes of a dictionary: one long text in a million rows stays one."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, metadata=footer.told, pre_buffer=False, read_dictionary=footer.texts)
 
 
 def check_codes(batch: Any) -> None:
@@ -87,12 +104,13 @@ def check_codes(batch: Any) -> None:
             column.validate(full=True)
 
 
-def check_footer(path: Path, told: Any, schema: Any, memory: int) -> None:
+def check_footer(path: Path, footer: Footer, memory: int) -> None:
     """What the footer says is looked at before a page is unpacked.
 
     Raises DataError for more rows than bytes where their order alone takes more than `memory`, for a column of texts that
     unpacks to more, and for too many columns.
     """
+    told = footer.told
     check_width(path, told.num_columns)
     if told.num_rows > path.stat().st_size and told.num_rows * 8 > memory:
         raise DataError(
@@ -100,7 +118,7 @@ def check_footer(path: Path, told: Any, schema: Any, memory: int) -> None:
             f"got {told.num_rows:,} rows in {path.stat().st_size:,} bytes",
             "raise memory if the file is what it says",
         )
-    texts = set(_texts(schema))
+    texts = set(footer.texts)
     for group in range(told.num_row_groups if texts else 0):
         row_group = told.row_group(group)
         for chunk in map(row_group.column, range(told.num_columns)):

@@ -20,6 +20,7 @@ from jensen.data.parquet import (
     check_footer,
     check_width,
     open_parquet,
+    read_footer,
     reading,
 )
 from jensen.errors import DataError, SpaceError, nearest
@@ -213,16 +214,18 @@ def from_parquet(path: Path, memory: int) -> Table:
 
     Raises DataError, before they are unpacked, for columns of texts that say they take more.
     """
-    with reading(path), open_parquet(path) as file:
-        schema, rows = file.schema_arrow, file.metadata.num_rows
+    with reading(path):
+        footer = read_footer(path)
+        with open_parquet(path, footer) as file:
+            schema, rows = file.schema_arrow, footer.told.num_rows
         list(schema.names)  # decoded here
-        check_footer(path, file.metadata, schema, memory)
+        check_footer(path, footer, memory)
     names = tuple(name for name in schema.names if not name.startswith("__index_level_"))
     large = rows * len(names) * 8 > memory
     notes = ("larger than memory: read from disk by row group",) if large else ()
 
     def batches(columns: Sequence[str]) -> Iterator[Any]:
-        with reading(path), open_parquet(path) as file:
+        with reading(path), open_parquet(path, footer) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns), use_threads=False):
                 check_size(f"a batch of {path}", batch.nbytes, max(memory, LEAST_BATCH))
                 check_codes(batch)
