@@ -7,10 +7,11 @@ of the whole batch, to rounding. Outside a share everything is as torch does it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -78,10 +79,7 @@ def rand(
     >>> torch.equal(mine, whole[1:3])
     True
     """
-    source = _source(generator)
-    wide, mine = _widened(shape, rows)
-    drawn = torch.rand(wide, generator=source, dtype=dtype, device=_place(source, device))
-    return _own(drawn, rows, mine, device)
+    return _drawn(partial(torch.rand, dtype=dtype), shape, rows, generator, device)
 
 
 def randn(
@@ -92,10 +90,7 @@ def randn(
     device: torch.device | None = None,
 ) -> Tensor:
     """Standard normal numbers, as `rand`."""
-    source = _source(generator)
-    wide, mine = _widened(shape, rows)
-    drawn = torch.randn(wide, generator=source, dtype=dtype, device=_place(source, device))
-    return _own(drawn, rows, mine, device)
+    return _drawn(partial(torch.randn, dtype=dtype), shape, rows, generator, device)
 
 
 def randint(
@@ -107,10 +102,7 @@ def randint(
     device: torch.device | None = None,
 ) -> Tensor:
     """Whole numbers from `low` to below `high`, int64, as `rand`."""
-    source = _source(generator)
-    wide, mine = _widened(shape, rows)
-    drawn = torch.randint(low, high, wide, generator=source, device=_place(source, device))
-    return _own(drawn, rows, mine, device)
+    return _drawn(partial(torch.randint, low, high), shape, rows, generator, device)
 
 
 def dropout(x: Tensor, rate: float, training: bool, whole_channels: bool = False) -> Tensor:
@@ -128,13 +120,21 @@ def dropout(x: Tensor, rate: float, training: bool, whole_channels: bool = False
     return x * kept[mine].div_(1 - rate)
 
 
-def _source(generator: torch.Generator | None) -> torch.Generator | None:
+def _drawn(
+    draw: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    rows: int,
+    generator: torch.Generator | None,
+    device: torch.device | None,
+) -> Tensor:
+    """`draw` of numbers for the whole batch, and this share's of them."""
     share = _held.get()
-    return share.generator if generator is None and share is not None else generator
-
-
-def _place(source: torch.Generator | None, device: torch.device | None) -> torch.device | None:
-    return device if source is None else source.device
+    source = share.generator if generator is None and share is not None else generator
+    wide, mine = _widened(shape, rows)
+    drawn = draw(wide, generator=source, device=device if source is None else source.device)
+    if mine != slice(None):
+        drawn = drawn[(slice(None),) * rows + (mine,)].contiguous()
+    return drawn if device is None else drawn.to(device)
 
 
 def _widened(shape: tuple[int, ...], rows: int) -> tuple[tuple[int, ...], slice]:
@@ -151,9 +151,3 @@ def _widened(shape: tuple[int, ...], rows: int) -> tuple[tuple[int, ...], slice]
     if rest or odd:
         return shape, slice(None)
     return (*shape[:rows], whole, *shape[rows + 1 :]), slice(first, first + size)
-
-
-def _own(drawn: Tensor, rows: int, mine: slice, device: torch.device | None) -> Tensor:
-    if mine != slice(None):
-        drawn = drawn[(slice(None),) * rows + (mine,)].contiguous()
-    return drawn if device is None else drawn.to(device)
