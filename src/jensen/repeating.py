@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from jensen.functional.intervals import (
     SURE_OF_SKEW,
     skewed_ends,
-    skewness,
-    skewness_error,
+    skews_of_mean,
     t_quantile,
 )
 from jensen.quantity import Kind, Order, Quantity, Scores, decide, no_spread
@@ -126,9 +125,7 @@ def interval_of(values: Array, level: float, *, skew_errors: float = 0.0) -> tup
     half = t_quantile(level, seeds - 1) * math.sqrt(by_seed)
     low, high = 0.0, 0.0
     if by_row > 0:
-        rest = values.mean(0)
-        skew, doubt = skewness(rest) if rows > 2 else 0.0, skew_errors * skewness_error(rows)
-        skews = {(skew + shift) / math.sqrt(rows) for shift in (0.0, -doubt, doubt)}
+        skews = skews_of_mean(values.mean(0), skew_errors)
         low, high = skewed_ends(0.0, math.sqrt(by_row), t_quantile(level, rows - 1), *skews)
     return mean - math.hypot(half, low), mean + math.hypot(half, high)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jensen.errors import UsageError
-from jensen.functional.intervals import skewed_ends, skewness_of_sum, t_quantile
+from jensen.functional.intervals import skewed_ends, skewness_of_sum, t_quantile, welch_freedom
 
 Values = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def sum_of_means_interval(sets: Sequence[Values], level: float = 0.95, seed: int
     found = np.concatenate(ratios)
     ends = np.quantile(found, [(1 + level) / 2, (1 - level) / 2])
     squares = [float(one.var(ddof=1)) / len(one) for one in sets]
-    freedom = sum(squares) ** 2 / sum(s * s / (len(one) - 1) for s, one in zip(squares, sets))
+    freedom = welch_freedom(squares, [len(one) for one in sets])
     welch = skewed_ends(
         float(centre[0]), float(error[0]), t_quantile(level, freedom), skewness_of_sum(sets, squares)
     )

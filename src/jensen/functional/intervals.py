@@ -50,8 +50,7 @@ def mean_interval(
     if n == 2 or not spread > 0:
         half = t_quantile(level, n - 1) * spread / math.sqrt(n)
         return centre - half, centre + half
-    skew, doubt = skewness(values), skew_errors * skewness_error(n)
-    skews = {(skew + shift) / math.sqrt(n) for shift in (0.0, -doubt, doubt)}
+    skews = skews_of_mean(values, skew_errors)
     return skewed_ends(centre, spread / math.sqrt(n), t_quantile(level, n - 1), *skews)
 
 
@@ -65,6 +64,13 @@ def skewed_ends(centre: float, error: float, quantile: float, *skews: float) -> 
     low = max(quantile, *(_straightened(quantile, skew) for skew in skews))
     high = min(-quantile, *(_straightened(-quantile, skew) for skew in skews))
     return centre - low * error, centre - high * error
+
+
+def skews_of_mean(values: NDArray[np.float64], skew_errors: float) -> set[float]:
+    """The skewness of the mean of `values` (n,), and those that so many standard errors more of it, either way, allow."""
+    n = len(values)
+    skew, doubt = skewness(values) if n > 2 else 0.0, skew_errors * skewness_error(n)
+    return {(skew + shift) / math.sqrt(n) for shift in (0.0, -doubt, doubt)}
 
 
 def skewness(values: NDArray[np.float64]) -> float:
@@ -130,10 +136,20 @@ def half_sum_interval(
         return -math.inf, math.inf
     if sum(squares) == 0:
         return centre, centre
-    freedom = sum(squares) ** 2 / sum(s * s / (len(values) - 1) for s, values in zip(squares, both))
+    freedom = welch_freedom(squares, [len(values) for values in both])
     error = math.sqrt(sum(squares))
     skew = skewness_of_sum(both, squares)
     return skewed_ends(centre, error / 2, t_quantile(level, freedom), skew)
+
+
+def welch_freedom(squares: Sequence[float], sizes: Sequence[int]) -> float:
+    """The degrees of freedom of a sum of means of sets of these sizes, 2 or more, whose squared standard errors, not all 0,
+    are `squares` (Welch 1947, Satterthwaite 1946).
+
+    >>> welch_freedom([1.0, 1.0], [5, 5])
+    8.0
+    """
+    return sum(squares) ** 2 / sum(s * s / (size - 1) for s, size in zip(squares, sizes))
 
 
 def certificate_margin(n: int, alpha: float) -> float:

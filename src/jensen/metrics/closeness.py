@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from jensen.errors import Cannot
 from jensen.functional.binomial import clopper_pearson
 from jensen.functional.gower import nearest_mixed
-from jensen.functional.intervals import skewed_ends, skewness_of_sum, t_quantile
+from jensen.functional.intervals import skewed_ends, skewness_of_sum, t_quantile, welch_freedom
 from jensen.metrics.features import estimate
 from jensen.metrics.table import Tables, ordered
 from jensen.quantity import Quantity
@@ -132,7 +132,7 @@ def _nearer(samples: Values, held: Values) -> tuple[float, tuple[float, float]]:
     if error == 0:  # all on one side: the normal law says nothing there
         low, high = clopper_pearson(round(value * min(n, m)), min(n, m))
     else:
-        freedom = sum(squares) ** 2 / (squares[0] ** 2 / (m - 1) + squares[1] ** 2 / (n - 1))
+        freedom = welch_freedom(squares, (m, n))
         skew = skewness_of_sum((of_samples, of_held), squares)
         low, high = skewed_ends(value, error, t_quantile(0.95, freedom), skew)
     return value, (max(0.0, min(low, value)), min(1.0, max(high, value)))
