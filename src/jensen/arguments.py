@@ -47,11 +47,8 @@ def number(
     ...
     jensen.errors.UsageError: level is a number from 0 to 1; got 2: correct it
     """
-    try:
-        real = not isinstance(value, bool) and isinstance(value, numbers.Real)
-        found = float(value) if real else math.nan
-    except (OverflowError, ValueError, TypeError):
-        found = math.nan
+    real = as_float(value)
+    found = math.nan if real is None else real
     fits = low < found < high if inside else low <= found <= high
     if not (math.isfinite(found) and fits):
         if math.isinf(high):
@@ -62,13 +59,34 @@ def number(
     return found
 
 
+def as_float(value: Any) -> float | None:
+    """A real number of any library's type as Python has it, nan and inf too; None for what is none, and no flag is one."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    try:
+        return float(value)
+    except (OverflowError, ValueError, TypeError):
+        return None
+
+
 def whole(name: str, value: Any, low: int, high: int = MOST, do: str = "correct it") -> int:
-    """A whole number from `low` to `high`, of any library's type. Raises UsageError for anything else."""
-    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool) and low <= int(value) <= high
-    if not fits:
+    """A whole number from `low` to `high`, of any library's type. Raises UsageError for anything else.
+
+    >>> whole("seed", 1.5, 0)
+    Traceback (most recent call last):
+    ...
+    jensen.errors.UsageError: seed is a whole number, 0 or more; got 1.5: correct it
+    """
+    if not is_whole(value, low, high):
         upper = f" to {high}" if high < MOST else " or more"
         raise UsageError(f"{name} is a whole number, {low}{upper}", f"got {said(value)}", do)
     return int(value)
+
+
+def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
+    """Whether a value is a whole number from `low` to `high`, of any library's type; no flag is a number."""
+    plain = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return plain and low <= int(value) <= high
 
 
 def sizes(name: str, value: Any, low: int = 1, do: str = "pass (1, 8, 8), say") -> tuple[int, ...]:

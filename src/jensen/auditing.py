@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from jensen.adapt import AUTOENCODERS, view
 from jensen.adapt.peer import Peer
-from jensen.arguments import one_of, said, sizes, texts
+from jensen.arguments import one_of, said, sizes, texts, whole
 from jensen.checks import check_names, run
 from jensen.checks.fixed import first_context, fixed, fixed_at
 from jensen.checks.mode_coverage import NAME as MODE_COVERAGE
@@ -25,7 +25,7 @@ from jensen.checks.subject import Bare, device_of, float_type
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
 from jensen.data.known_modes import Modes, known_modes, modes_of_target
-from jensen.errors import UsageError, check_whole, nearest
+from jensen.errors import UsageError, nearest
 from jensen.fitted import Fitted
 from jensen.model import Model
 from jensen.nn.precision import full_float32
@@ -74,8 +74,7 @@ def audit(
     >>> [v.holds for v in audit(blur, input_shape=(1, 4, 4), checks=["no_leak"])]
     [False]
     """
-    check_whole("seed", seed, 0)
-    seed = int(seed)
+    seed = whole("seed", seed, 0)
     one_of("space", space, (Space, type(None)), "a Space", "leave it out for the model's own")
     if input_shape is not None:
         input_shape = sizes("input_shape", input_shape, do="pass one row's shape, such as (1, 28, 28)")

@@ -9,10 +9,10 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from jensen.arguments import said
+from jensen.arguments import said, whole
 from jensen.codec import Chain, Codec, Standardise
 from jensen.data.targets import TARGETS, Target, target
-from jensen.errors import DataError, SpaceError, UsageError, check_whole
+from jensen.errors import DataError, SpaceError, UsageError
 from jensen.space import Space
 from jensen.support import Support
 
@@ -109,8 +109,7 @@ def pose(
     dim = known.dim if known is not None else dim
     if isinstance(dim, bool) or not isinstance(dim, Integral) or not 1 <= dim <= MOST_SITES:
         raise UsageError("a density has 1 or more coordinates", f"got dim={said(dim)}", "pass dim=2, say")
-    check_whole("seed", seed, 0)
-    seed = int(seed)
+    seed = whole("seed", seed, 0)
     if support is not None and not (isinstance(support, (tuple, list)) and len(support) == 2):
         raise UsageError("a support is (low, high)", f"got {said(support)}", "pass (0.0, 1.0), say")
     space = Space.real(int(dim))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jensen.arguments import texts
+from jensen.arguments import texts, whole
 from jensen.critics import Features, panel
 from jensen.critics.contest import LEAST_ROWS, SHARES, Parts, split_parts
 from jensen.critics.judgement import Judgement, judge
@@ -18,7 +18,7 @@ from jensen.critics.telescope import Telescope, telescope
 from jensen.data.grid import match_grid
 from jensen.data.pair import Pair, read_pair
 from jensen.discrepancy import Divergence
-from jensen.errors import Cannot, UsageError, check_whole
+from jensen.errors import Cannot, UsageError
 from jensen.quantity import Kind, Quantity
 from jensen.shifts import SIGNIFICANT, column_shifts, row_shifts, shuffle_losses
 from jensen.sides import Sides
@@ -67,9 +67,8 @@ def divergence(
     >>> found.log_ratio([[0.4, 0.4], [2.0, 2.0]]).round(1).tolist()
     [-0.1, 2.8]
     """
-    check_whole("seed", seed, 0)
-    seed = int(seed)
-    check_whole("most", most, 1)
+    seed = whole("seed", seed, 0)
+    most = whole("most", most, 1)
     if most < LEAST_ROWS:
         raise UsageError("most is at least 40", f"got most={most}", "leave it out")
     pair = read_pair(a, b, columns=_names(columns), drop=_names(drop), least=LEAST_ROWS, most=most, seed=seed)

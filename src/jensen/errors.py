@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,20 +91,6 @@ class JensenWarning(UserWarning):
 
 class Unlocked(JensenWarning):
     """The folder of a run cannot be locked: nothing keeps a second process from writing it."""
-
-
-def check_whole(name: str, value: Any, low: int, high: int = 2**63 - 1) -> None:
-    """Raise UsageError unless an argument is a whole number from `low` to `high`.
-
-    >>> check_whole("seed", 1.5, 0)
-    Traceback (most recent call last):
-    ...
-    jensen.errors.UsageError: seed is a whole number, 0 or more; got 1.5: correct it
-    """
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        upper = f" to {high}" if high < 2**63 - 1 else " or more"
-        raise UsageError(f"{name} is a whole number, {low}{upper}", f"got {value!r}", "correct it")
 
 
 MOST_LISTED = 40

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, fields, replace
-from numbers import Real
 from typing import Any, ClassVar
 
-from jensen.arguments import MOST, said
+from jensen.arguments import MOST, as_float, said
 from jensen.errors import UsageError
 
 DEFAULT_STEPS = 2000
@@ -142,7 +141,7 @@ def _numbers(plan: Plan) -> None:
         given = getattr(plan, name)
         if given is None and name in ("steps", "seconds"):
             continue
-        found = _as_float(given)
+        found = as_float(given)
         if found is None or (name in WHOLE and not abs(found) <= MOST):
             raise UsageError(
                 f"training needs a number for {name}", f"got {said(given)}", "correct that setting"
@@ -152,16 +151,6 @@ def _numbers(plan: Plan) -> None:
                 f"training needs a whole number of {name}", f"got {given}", "correct that setting"
             )
         object.__setattr__(plan, name, int(found) if name in WHOLE else found)
-
-
-def _as_float(given: Any) -> float | None:
-    """A number as Python has it, since no tensor is multiplied by a Fraction; None for what is none."""
-    if isinstance(given, bool) or not isinstance(given, Real):
-        return None
-    try:
-        return float(given)
-    except OverflowError:
-        return None
 
 
 def _need(what: str, given: object, holds: bool) -> None:

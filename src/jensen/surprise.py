@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jensen.arguments import whole
 from jensen.context import rows_to_score
 from jensen.data import Contexts, Rows
 from jensen.data.settle import settle
 from jensen.data.shown import shown_value
-from jensen.errors import Cannot, check_whole
+from jensen.errors import Cannot
 from jensen.model import Can
 from jensen.quantity import Scores
 from jensen.scoring import log_likelihood, some_rows
@@ -134,9 +135,8 @@ def surprise(
     """See `Fitted.surprise`."""
     space = fitted.space
     for name, value in (("n", n), ("draws", draws)):
-        check_whole(name, value, 1)
-    check_whole("seed", seed, 0)
-    seed = int(seed)
+        whole(name, value, 1)
+    seed = whole("seed", seed, 0)
     if space.is_image:
         raise Cannot("columns to blame are those of a table", f"got {space.describe()}", "use score")
     if space.dims**2 * 4 > MOST_VALUES:

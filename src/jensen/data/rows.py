@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jensen.arguments import said, texts
+from jensen.arguments import said, texts, whole
 from jensen.data.arraylike import ArrayLike, Part, Source, chunks
 from jensen.data.binarise import are_bits, as_bits, binarised_space, check_binarise, check_grey, split_bits
 from jensen.data.context import ContextRows, context_names, split_contexts, take_context
@@ -31,7 +31,7 @@ from jensen.data.split import (
 )
 from jensen.data.survey import refuse_nonfinite
 from jensen.data.tables import Table
-from jensen.errors import DataError, SpaceError, Unusable, UsageError, check_whole
+from jensen.errors import DataError, SpaceError, Unusable, UsageError
 from jensen.printable import printable
 from jensen.space import Space
 
@@ -141,8 +141,8 @@ def rows(
         raise UsageError("unknown way to take gaps", f"got {gaps!r}", "use 'value', 'unseen' or 'refuse'")
     if space is not None and not isinstance(space, Space):
         raise UsageError("space is a Space", f"got {space!r:.80}", "pass Space.real(3), say, or leave it out")
-    check_whole("seed", seed, 0)
-    check_whole("memory", memory, 1)
+    seed = whole("seed", seed, 0)
+    memory = whole("memory", memory, 1)
     if isinstance(source, Rows):
         return _as_they_are(source, space, kinds, dropped, binarise, context)
     if space is not None and space.binarisation is not None and binarise is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
+from jensen.arguments import MOST, is_whole
 from jensen.errors import UsageError
 
 DRAWS = "expected k >= 1 importance samples, a whole number"
@@ -24,9 +24,9 @@ def check_draws(k: Any) -> None:
 def check_whole(name: str, value: Any, least: int, wrong: str, do: str) -> None:
     """Raise UsageError(wrong, what was given, do) unless the value is an integer of `least` or more, in 64 bits; no flag is
     a number."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+    if not is_whole(value, least):
         raise UsageError(wrong, f"got {name}={value!r}", do)
-    if int(value) >= 2**63:
+    if int(value) > MOST:
         raise UsageError(wrong, f"got {name}={value!r}, more than 64 bits hold", do)
 
 

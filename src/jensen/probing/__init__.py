@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jensen.arguments import said
+from jensen.arguments import said, whole
 from jensen.data import Rows
 from jensen.data import rows as read_rows
-from jensen.errors import Cannot, DataError, UsageError, check_whole
+from jensen.errors import Cannot, DataError, UsageError
 from jensen.fitted import Fitted
 from jensen.functional.binomial import clopper_pearson
 from jensen.functional.intervals import mean_interval
@@ -136,8 +136,7 @@ def probe(
             f"{fitted.name} is told {', '.join(fitted.context_codec.names)}",
             "fit without context",
         )
-    check_whole("seed", seed, 0, 2**32 - 1)
-    seed = int(seed)
+    seed = whole("seed", seed, 0, 2**32 - 1)
     plain = (
         isinstance(shares, (list, tuple)) and shares and all(isinstance(one, (int, float)) for one in shares)
     )
