@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from jensen.data.arraylike import Field, OnDisk
 from jensen.data.bounded import check_size
 from jensen.data.encode import encode
+from jensen.data.parquet_footer import unpacked_sizes
 from jensen.errors import DataError
 
 MOST_COLUMNS = 1 << 17
@@ -119,12 +120,13 @@ def check_footer(path: Path, footer: Footer, memory: int) -> None:
             "raise memory if the file is what it says",
         )
     texts = set(footer.texts)
-    for group in range(told.num_row_groups if texts else 0):
-        row_group = told.row_group(group)
-        for chunk in map(row_group.column, range(told.num_columns)):
-            if chunk.path_in_schema in texts:
-                what = f"column {chunk.path_in_schema!r} of {path}"
-                check_size(what, chunk.total_uncompressed_size, max(memory, LEAST_BATCH))
+    if not texts:
+        return
+    paths = [told.schema.column(i).path for i in range(told.num_columns)]
+    for sizes in unpacked_sizes(path):
+        for name, size in zip(paths, sizes, strict=False):
+            if name in texts:
+                check_size(f"column {name!r} of {path}", size, max(memory, LEAST_BATCH))
 
 
 def check_width(path: Path, columns: int) -> None:
