@@ -4,14 +4,20 @@
 #   TORCH_BACKEND  cpu (default), auto, or a CUDA version such as cu128
 #   EXTRAS         which extras to install (default dev,docs; others have no hashes, only the versions of constraints.txt)
 # Where pip is told of a local folder of wheels that holds torch (PIP_FIND_LINKS, UV_FIND_LINKS or pip's own
-# configuration), that torch is taken, unless TORCH_BACKEND asks for another.
+# configuration), that torch is taken, unless TORCH_BACKEND asks for another. Where torch's CPU index cannot be reached and
+# TORCH_BACKEND asks for nothing, the registry's build is taken.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 extras=${EXTRAS:-dev,docs}
+TORCH_BACKEND=${TORCH_BACKEND:-}
 
 command -v "$python" >/dev/null || {
   echo "there is no $python here; name another: make test PYTHON=/path/to/python3.12" >&2
+  exit 2
+}
+"$python" -c '' || {
+  echo "$python does not run; name another: make test PYTHON=/path/to/python3.12" >&2
   exit 2
 }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
@@ -52,10 +58,15 @@ for link in $links; do
   for wheel in "$link"/torch-*-"$tag"-*.whl; do [ ! -e "$wheel" ] || local_torch=yes; done
 done
 unset IFS
-if [ -z "$local_torch" ] || [ -n "${TORCH_BACKEND:-}" ]; then
-  set -- "$@" --torch-backend="${TORCH_BACKEND:-cpu}"
+if [ -n "$local_torch$TORCH_BACKEND" ]; then
+  uv pip install "$@" ${TORCH_BACKEND:+--torch-backend="$TORCH_BACKEND"}
+else
+  uv pip install "$@" --torch-backend=cpu 2>.venv/why || {
+    echo "no torch from its CPU index ($(tail -n 1 .venv/why | sed 's/^ *//'))" >&2
+    echo "taking the registry's build: on Linux with GPU libraries, about 5 GB" >&2
+    uv pip install "$@"
+  }
 fi
-uv pip install "$@"
 
 # the lock has what builds jensen, so nothing unchecked is fetched for it
 uv pip install --no-deps --no-build-isolation --editable .
