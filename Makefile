@@ -42,9 +42,9 @@ truth: export OMP_NUM_THREADS ?= 1
 truth: .venv/.ready
 	.venv/bin/python tests/truth/run.py --workers 2
 
-# every benchmark against the peers that are installed, and the table of the README
+# every benchmark against the peers that are installed; puts the table into README.md, if the machine was quiet
 bench: .venv/.ready
-	.venv/bin/python bench/report.py
+	.venv/bin/python bench/report.py --write
 
 # on a machine with a GPU: equal to the CPU? how fast, and how near its limits? At most nine minutes
 bench-gpu: .venv/.ready

@@ -28,7 +28,7 @@ from typing import Any
 
 from record import Record, loads
 from report_plan import FULL, PEERS, QUICK, Run
-from report_table import refusal, table, written
+from report_table import folded, refusal, table, written
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "bench.json"
@@ -193,7 +193,7 @@ def main() -> None:
     facts = {**conditions, "torch": peers.pop("torch"), "threads": str(asked.threads)}
     text = table(records, facts, peers, absent)
     if asked.write:
-        written(ROOT / "README.md", text)
+        written(ROOT / "README.md", folded(text))
     print(text)
 
 

@@ -52,7 +52,8 @@ def summary(records: Sequence[Record]) -> str:
     """How many goals were met, missed and left undecided; which were missed."""
     count = Counter(one.verdict() for one in records)
     words = ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
-    return f"Goals: {words}; {count['']} rows have none."
+    missed = "; ".join(f"{one.name}, over {one.peer}" for one in records if one.verdict() == "missed")
+    return f"Goals: {words}; {count['']} rows have none." + (f" Missed: {missed}." if missed else "")
 
 
 def refusal(noisy: Sequence[Record], of: int, load: float, cores: int) -> str:
@@ -66,8 +67,14 @@ def refusal(noisy: Sequence[Record], of: int, load: float, cores: int) -> str:
     return "\n".join(lines)
 
 
+def folded(text: str) -> str:
+    """The report as a page shows it: what was met and missed before the rows, which open on a click."""
+    facts, rows, verdicts = text.split("\n\n")
+    return f"{facts}\n\n{verdicts}\n\n<details><summary>All rows</summary>\n\n{rows}\n\n</details>"
+
+
 def written(page: Path, text: str) -> None:
-    """Put the table between the two markers of a page. Raises ValueError where the page has not one pair of them."""
+    """Put a text between the two markers of a page. Raises ValueError where the page has not one pair of them."""
     content = page.read_text(encoding="utf-8")
     if content.count(BEGIN) != 1 or content.count(END) != 1 or content.index(BEGIN) > content.index(END):
         raise ValueError(

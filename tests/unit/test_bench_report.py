@@ -260,7 +260,9 @@ def test_the_table_goes_between_the_markers_and_nowhere_else(
         )
         assert content.endswith(f"{bench.report_table.END}\nafter\n")
         assert "old" not in content and content.count("| a step |") == 1
-        assert capsys.readouterr().out.strip() in content
+        assert bench.report_table.folded(capsys.readouterr().out.strip()) in content
+        goals, rows = content.index("Goals: 2 met"), content.index("| a step |")
+        assert goals < content.index("<details>") < rows < content.index("</details>")
 
 
 @pytest.mark.parametrize("content", ["", "<!-- bench -->", "<!-- /bench -->\n<!-- bench -->"])
@@ -276,6 +278,13 @@ def test_a_missed_goal_stands_out_and_a_goal_says_its_side(bench: Any) -> None:
     missed = bench.report_table.row(speed(bench, goal=3.0))
     assert "| at least 3 | **missed** |" in missed and "`a.py --rounds 9`" in missed
     assert "| at most 3 | met |" in bench.report_table.row(speed(bench, goal=3.0, less=True))
+
+
+def test_the_last_line_names_what_was_missed(bench: Any) -> None:
+    records = [speed(bench, name="slow", goal=3.0), speed(bench), speed(bench, name="no goal", goal=None)]
+    expected = "Goals: 1 met, 1 missed, 0 undecided; 1 rows have none. Missed: slow, over a peer."
+    assert bench.report_table.summary(records) == expected
+    assert "Missed" not in bench.report_table.summary(records[1:])
 
 
 def test_the_full_report_runs_every_benchmark_of_a_cpu(bench: Any) -> None:
