@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, again, command, conditions, interleave, options, passive, report
-from record import Record, dumps, over, speed
+from interleave import Line, again, command, conditions, interleave, options, over, passive, report, speed
+from record import Record, dumps
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, command, conditions, interleave, passive
-from record import Record, dumps, left_out, speed
+from interleave import Line, command, conditions, interleave, passive, speed
+from record import Record, dumps, left_out
 
 if TYPE_CHECKING:
     from torch import Tensor

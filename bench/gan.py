@@ -91,7 +91,12 @@ def bound(repeats: int) -> dict[str, Any]:
             "normaliser, mean": np.mean([run.normaliser.value for run in runs]),
             "records": [
                 averaged(
-                    values.tolist(), f"JSD by a critic, {name} pair", f"the truth, {truth}", "nats", least
+                    values.tolist(),
+                    f"JSD by a critic, {name} pair",
+                    f"the truth, {truth}",
+                    "nats",
+                    least,
+                    command=command(),
                 ),
                 _wrong(f"limit of the JSD above the truth, {name} pair", limits > truth),
             ],
@@ -135,7 +140,11 @@ def far(repeats: int) -> dict[str, Any]:
         "runs within 10 %": np.mean([abs(ratio - 1) < 0.1 for ratio in ratios]),
         "records": [
             single(
-                "32 nats apart, saturation flagged", float(np.mean(flagged)), f"of {len(flagged)} runs", 1.0
+                "32 nats apart, saturation flagged",
+                float(np.mean(flagged)),
+                f"of {len(flagged)} runs",
+                1.0,
+                command=command(),
             ),
             averaged(
                 [abs(x - 1) for x in ratios],
@@ -144,6 +153,7 @@ def far(repeats: int) -> dict[str, Any]:
                 "of it",
                 0.1,
                 True,
+                command=command(),
             ),
         ],
     }
@@ -163,7 +173,7 @@ def ratio(repeats: int) -> dict[str, Any]:
         "mean error, nats": np.mean(errors),
         "largest of the runs": max(errors),
         "goal, below": 0.45,
-        "records": [averaged(errors, what, "the truth", "nats", 0.45, True)],
+        "records": [averaged(errors, what, "the truth", "nats", 0.45, True, command=command())],
     }
 
 
@@ -234,7 +244,8 @@ def _each_seed(one: Callable[[int], dict[str, float]], *goals: tuple[str, str, f
     found: dict[str, Any] = {name: ", ".join(f"{run[name]:.3g}" for run in runs) for name in runs[0]}
     worst = {name: min(run[name] for run in runs) for _, name, _ in goals}
     found["records"] = [
-        single(f"GAN, {what}", worst[name], f"the least of {SEEDS} seeds", goal) for what, name, goal in goals
+        single(f"GAN, {what}", worst[name], f"the least of {SEEDS} seeds", goal, command=command())
+        for what, name, goal in goals
     ]
     return found
 

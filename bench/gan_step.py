@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from interleave import Line, command, conditions, interleave, options, passive, report
-from record import Record, speed
+from interleave import Line, command, conditions, interleave, options, passive, report, speed
+from record import Record
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from record import Record, dumps
+from record import TIMES, Record, dumps, median_interval
 
 Variants = Mapping[str, Callable[[], object]]
 
@@ -88,6 +89,22 @@ def _ratio(mine: list[float], reference: list[float]) -> tuple[float, float, flo
     pairs = [a / b for a, b in zip(mine, reference)]
     low, _, high = statistics.quantiles(pairs, n=4) if len(pairs) > 1 else pairs * 3
     return statistics.median(mine) / statistics.median(reference), low, high
+
+
+def over(slow: Line, fast: Line, scale: float = 1.0) -> tuple[float, float, float]:
+    """CPU time of one line over another's, paired round by round: median and its interval."""
+    return median_interval([scale * a / b for a, b in zip(slow.cpu_rounds, fast.cpu_rounds, strict=True)])
+
+
+def speed(
+    lines: Sequence[Line], ours: str, peer: str, *, name: str, goal: float | None, command: str, **how: Any
+) -> Record:
+    """How many times as fast as a peer's line jensen's is; `how`: `scale` of the peer's time, `called` its name."""
+    line = {one.name: one for one in lines}
+    ratio = over(line[peer], line[ours], how.get("scale", 1.0))
+    control = over(line[again(ours)], line[ours]) if again(ours) in line else None
+    rounds = len(line[ours].cpu_rounds)
+    return Record(name, how.get("called", peer), *ratio, TIMES, goal, command, control=control, rounds=rounds)
 
 
 def options(about: str, rounds: int, **extra: type) -> argparse.Namespace:

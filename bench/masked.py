@@ -11,8 +11,8 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, command, conditions, interleave, options, passive, report
-from record import Record, speed
+from interleave import Line, command, conditions, interleave, options, passive, report, speed
+from record import Record
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

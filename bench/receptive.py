@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from interleave import Line, again, command, conditions, interleave, options, passive, report
-from record import Record, median_interval, over, speed
+from interleave import Line, again, command, conditions, interleave, options, over, passive, report, speed
+from record import Record, median_interval
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,10 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from interleave import Line
+from typing import Any
 
 TIMES = "times as fast"
 SAME = 1.05
@@ -89,24 +86,6 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
     return statistics.median(ordered), ordered[cut], ordered[n - 1 - cut]
 
 
-def over(slow: Line, fast: Line, scale: float = 1.0) -> tuple[float, float, float]:
-    """CPU time of one line over another's, paired round by round: median and its interval."""
-    return median_interval([scale * a / b for a, b in zip(slow.cpu_rounds, fast.cpu_rounds, strict=True)])
-
-
-def speed(
-    lines: Sequence[Line], ours: str, peer: str, *, name: str, goal: float | None, command: str, **how: Any
-) -> Record:
-    """How many times as fast as a peer's line jensen's is; `how`: `scale` of the peer's time, `called` its name."""
-    from interleave import again
-
-    line = {one.name: one for one in lines}
-    ratio = over(line[peer], line[ours], how.get("scale", 1.0))
-    control = over(line[again(ours)], line[ours]) if again(ours) in line else None
-    rounds = len(line[ours].cpu_rounds)
-    return Record(name, how.get("called", peer), *ratio, TIMES, goal, command, control=control, rounds=rounds)
-
-
 def share(
     count: int, of: int, *, name: str, peer: str, goal: float | None, command: str, less: bool = False
 ) -> Record:
@@ -119,23 +98,26 @@ def share(
 
 
 def averaged(
-    values: Sequence[float], name: str, peer: str, unit: str, goal: float | None, less: bool = False
+    values: Sequence[float],
+    name: str,
+    peer: str,
+    unit: str,
+    goal: float | None,
+    less: bool = False,
+    *,
+    command: str,
 ) -> Record:
     """A mean over runs with Student's interval."""
     from scipy.stats import t
 
-    from interleave import command
-
     width = float(t.ppf(0.975, len(values) - 1)) / len(values) ** 0.5
     middle, half = statistics.fmean(values), width * statistics.stdev(values)
-    return Record(name, peer, middle, middle - half, middle + half, unit, goal, command(), less)
+    return Record(name, peer, middle, middle - half, middle + half, unit, goal, command, less)
 
 
-def single(name: str, value: float, unit: str, goal: float) -> Record:
+def single(name: str, value: float, unit: str, goal: float, *, command: str) -> Record:
     """A number without an interval, such as the worst of some runs."""
-    from interleave import command
-
-    return Record(name, "alone", value, None, None, unit, goal, command())
+    return Record(name, "alone", value, None, None, unit, goal, command)
 
 
 def left_out(peer: str) -> None:

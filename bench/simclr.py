@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from interleave import again, command, conditions, interleave, options, passive, report
-from record import Record, over, speed
+from interleave import again, command, conditions, interleave, options, over, passive, report, speed
+from record import Record
 
 WIDTH = 128
 PARTS = ("time", "memory", "digits", "views", "mnist")

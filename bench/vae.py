@@ -18,8 +18,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interleave import Line, command, conditions, interleave, markdown, passive
-from record import Record, dumps, speed
+from interleave import Line, command, conditions, interleave, markdown, passive, speed
+from record import Record, dumps
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -70,7 +70,7 @@ def test_interval_of_the_median_is_the_narrowest_that_covers_it_at_95_percent(be
 
 def test_a_speed_is_paired_so_that_load_on_both_sides_of_a_round_cancels(bench: Any) -> None:
     load = [1.0, 5.0, 2.0, 9.0, 1.5, 3.0, 1.0]
-    found = bench.record.speed(
+    found = bench.interleave.speed(
         lines(bench, ours=load, peer=[3 * x for x in load], **{"ours, again": load}),
         "ours",
         "peer",
