@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -123,6 +125,10 @@ def _cut(make: Callable[[Path], object], keep: float) -> Callable[[Path], None]:
     return write
 
 
+def _twice_a_name(path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array(REAL[:, 0])] * 2, ["a", "a"]), path)
+
+
 def _text(text: str | bytes) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(text if isinstance(text, bytes) else text.encode()) and None
 
@@ -146,6 +152,7 @@ BAD_FILES = {
         "x.parquet cannot be read as a table",
     ),
     "parquet noise": ("x.parquet", _text(b"PAR1 nothing PAR1"), "x.parquet cannot be read as a table"),
+    "parquet twice a name": ("x.parquet", _twice_a_name, "column names must differ; got 'a'"),
     "npy without columns": ("x.npy", lambda path: np.save(path, np.empty((5, 0))), "empty data"),
     "npy without rows": ("x.npy", lambda path: np.save(path, np.empty((0, 5))), "empty data"),
     "empty file": ("x.csv", _text(""), "x.csv is empty"),

@@ -220,7 +220,7 @@ def from_parquet(path: Path, memory: int) -> Table:
             schema, rows = file.schema_arrow, footer.told.num_rows
         list(schema.names)  # decoded here
         check_footer(path, footer, memory)
-    names = tuple(name for name in schema.names if not name.startswith("__index_level_"))
+    names = _unique([name for name in schema.names if not name.startswith("__index_level_")])
     large = rows * len(names) * 8 > memory
     notes = ("larger than memory: read from disk by row group",) if large else ()
 
@@ -232,7 +232,7 @@ def from_parquet(path: Path, memory: int) -> Table:
                 yield batch
 
     types = tuple(schema.field(name).type for name in names)
-    table = Table(path.name, _unique(names), types, rows, batches, notes)
+    table = Table(path.name, names, types, rows, batches, notes)
     return replace(table, path=path, memory=memory) if large else table
 
 
