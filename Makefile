@@ -58,9 +58,10 @@ lock: .venv/.ready
 minimal newest:
 	sh scripts/versions.sh $@
 
-# known vulnerabilities of what is locked; says so where the advisory service cannot be asked
+# known vulnerabilities of what is locked; says so where the advisory service cannot be asked. ADVISORIES=FOLDER looks into a
+# clone of the advisory database (github.com/pypa/advisory-database) instead
 audit-deps: .venv/.ready
-	.venv/bin/python scripts/audit_deps.py
+	.venv/bin/python scripts/audit_deps.py $(if $(ADVISORIES),--database $(ADVISORIES))
 
 .venv/.ready: pyproject.toml constraints.txt requirements-lock.txt scripts/setup.sh
 	sh scripts/setup.sh

@@ -1,6 +1,7 @@
 """Ask the advisory service about every package of the lock, and torch: known vulnerabilities, none, or could not ask.
 
     .venv/bin/python scripts/audit_deps.py        PIP_AUDIT names another pip-audit than uv's, which has its own environment
+    .venv/bin/python scripts/audit_deps.py --database FOLDER      looks into a clone of the advisory database (advisories.py)
 
 Exit status 0: every package was asked about and none has a known vulnerability. 1: some have. 3: the service did not
 answer for some, which is not the same as none. pip-audit itself exits with 0 where it skipped every package.
@@ -8,6 +9,7 @@ answer for some, which is not the same as none. pip-audit itself exits with 0 wh
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -19,6 +21,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from advisories import newest, vulnerable
 
 ROOT = Path(__file__).resolve().parents[1]
 CLEAN, VULNERABLE, UNASKED = 0, 1, 3
@@ -38,6 +42,7 @@ class Answer:
     vulnerable: Sequence[str]
     unasked: Sequence[str]
     why: str = ""
+    as_of: str = ""
 
     def status(self) -> int:
         """Could not ask is never clean, and a known vulnerability is news even where others were not asked."""
@@ -49,7 +54,7 @@ class Answer:
         if self.unasked:
             lines.append(f"could not ask about {len(self.unasked)} of {self.asked} packages: {self.why}")
         verdict = {
-            CLEAN: f"clean: {self.asked} packages, no known vulnerability",
+            CLEAN: f"clean: {self.asked} packages, no known vulnerability{self.as_of}",
             VULNERABLE: f"{len(self.vulnerable)} known vulnerabilities: raise the pins in constraints.txt, then make lock",
             UNASKED: "not known: the advisory service did not answer; this says nothing about the packages",
         }
@@ -105,24 +110,43 @@ def rounds(wanted: Sequence[str]) -> list[list[str]]:
     return groups
 
 
-def main() -> None:
-    """Ask, print, exit."""
+def asked_online(wanted: Sequence[str]) -> Answer:
+    """What pip-audit says of all of them."""
     uv = [str(ROOT / ".venv" / "bin" / "uv"), "tool", "run", "--quiet", "pip-audit"]
     command = shlex.split(os.environ.get("PIP_AUDIT", "")) or uv
     if shutil.which(command[0]) is None:
         sys.exit(
             f"there is no {command[0]}: run make test first, which makes .venv, or name a pip-audit in PIP_AUDIT"
         )
-    wanted = pins((ROOT / "requirements-lock.txt").read_text(), (ROOT / "constraints.txt").read_text())
     answers = [answer(group, *ask(group, command)) for group in rounds(wanted)]
-    whole = Answer(
+    return Answer(
         len(wanted),
         [one for part in answers for one in part.vulnerable],
         [one for part in answers for one in part.unasked],
         next((part.why for part in answers if part.unasked), ""),
     )
-    print(whole.words())
-    sys.exit(whole.status())
+
+
+def looked_up(wanted: Sequence[str], database: Path) -> Answer:
+    """What a clone of the advisory database says of all of them."""
+    try:
+        day = newest(database)
+    except ValueError as error:
+        sys.exit(str(error))
+    return Answer(
+        len(wanted), vulnerable(wanted, database), [], as_of=f" by the advisories in {database} up to {day}"
+    )
+
+
+def main() -> None:
+    """Ask or look up, print, exit."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("--database", type=Path, help="a clone of the advisory database")
+    database = parser.parse_args().database
+    wanted = pins((ROOT / "requirements-lock.txt").read_text(), (ROOT / "constraints.txt").read_text())
+    found = asked_online(wanted) if database is None else looked_up(wanted, database)
+    print(found.words())
+    sys.exit(found.status())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,12 @@ def script(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def audit() -> ModuleType:
+def advisories() -> ModuleType:
+    return script("advisories")
+
+
+@pytest.fixture(scope="module")
+def audit(advisories: ModuleType) -> ModuleType:
     return script("audit_deps")
 
 
@@ -182,3 +187,76 @@ def test_an_audit_asks_about_both_versions_of_a_name_and_about_torch(audit: Modu
     found = audit.pins(lock, "# no==1\ntorch==2.13.0\nc==3\n")
     assert found == ["a-b==1.0", "a-b==2.0", "c==3", "torch==2.13.0"]
     assert audit.rounds(found) == [["a-b==1.0", "c==3", "torch==2.13.0"], ["a-b==2.0"]]
+
+
+ADVISORY = """id: {id}
+affected:
+- package: {{name: a-b, ecosystem: PyPI}}
+  ranges:
+  - {{type: GIT, events: [introduced: "0"]}}
+  - {{type: ECOSYSTEM, events: {events}}}
+  versions: {versions}
+modified: "{day}T01:02:03Z"
+"""
+FLAWS = {
+    "OLD": ("[introduced: '0', fixed: 1.2.0]", "[]", ""),
+    "TWICE": ("[introduced: '3.0', fixed: 3.0.4, introduced: '2.0', fixed: '2.1']", "[]", ""),
+    "LAST": ("[introduced: '1.5', last_affected: '1.6']", "[]", ""),
+    "OPEN": ("[introduced: 9.0rc1]", "[]", ""),
+    "LISTED": ("[]", "[0.3.2d, '2.5']", ""),
+    "GONE": ("[introduced: '0']", "[]", "withdrawn: 2024-01-01T00:00:00Z\n"),
+}
+
+
+def database(place: Path, flaws: dict[str, tuple[str, str, str]]) -> Path:
+    """A folder like the advisory database, with these flaws of the package a-b."""
+    folder = place / "vulns" / "a-b"
+    folder.mkdir(parents=True)
+    for i, (name, (events, versions, more)) in enumerate(flaws.items()):
+        text = ADVISORY.format(id=name, events=events, versions=versions, day=f"2024-02-0{i + 1}")
+        (folder / f"{name}.yaml").write_text(text + more)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("version", "flaws"),
+    [
+        ("1.1.9", ["OLD, mended in 1.2.0"]),
+        ("1.2", []),
+        ("1.5", ["LAST, mended in no release yet"]),
+        ("1.6", ["LAST, mended in no release yet"]),
+        ("1.6.1", []),
+        ("2.0.5", ["TWICE, mended in 3.0.4, 2.1"]),
+        ("2.1", []),
+        ("2.5.0", ["LISTED, mended in no release yet"]),
+        ("3.0.3", ["TWICE, mended in 3.0.4, 2.1"]),
+        ("3.0.4", []),
+        ("9.0", ["OPEN, mended in no release yet"]),
+    ],
+)
+def test_advisories_of_a_folder_cover_what_they_say(
+    advisories: ModuleType, tmp_path: Path, version: str, flaws: list[str]
+) -> None:
+    found = advisories.vulnerable(["other==1.0", f"A_b=={version}"], database(tmp_path, FLAWS))
+    assert found == [f"A_b=={version}: {one}" for one in flaws]
+    assert advisories.newest(tmp_path) == "2024-02-06"
+
+
+def test_a_range_whose_ends_are_no_versions_is_not_taken_for_harmless(
+    advisories: ModuleType, tmp_path: Path
+) -> None:
+    folder = database(tmp_path, {"ODD": ("[introduced: r17, fixed: '1.0']", "[]", "")})
+    assert len(advisories.vulnerable(["a-b==2.0"], folder)) == 1
+
+
+def test_a_folder_answers_for_every_pin_and_says_its_day(audit: ModuleType, tmp_path: Path) -> None:
+    folder = database(tmp_path, FLAWS)
+    clean = audit.looked_up(["a-b==2.1", "c==1"], folder)
+    assert clean.status() == audit.CLEAN
+    assert (
+        clean.words()
+        == f"clean: 2 packages, no known vulnerability by the advisories in {folder} up to 2024-02-06"
+    )
+    assert audit.looked_up(["a-b==1.0"], folder).status() == audit.VULNERABLE
+    with pytest.raises(SystemExit, match="is it a clone of the advisory database"):
+        audit.looked_up(["a-b==1.0"], tmp_path / "vulns")
