@@ -54,6 +54,12 @@ def test_idx_larger_than_memory_is_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(large.train[:], rows(GREY).train)
 
 
+def test_idx_of_no_rows_that_no_memory_could_hold_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 0, 2**32 - 1, 2**32 - 1))
+    with pytest.raises(DataError, match="says more values than any memory holds"):
+        rows(tmp_path / "x")
+
+
 def test_idx_cut_short_says_how_many_bytes_are_missing(tmp_path: Path) -> None:
     data = idx_bytes(GREY)
     (tmp_path / "x").write_bytes(data[:-20])

@@ -62,9 +62,14 @@ def npy_header(file: BinaryIO) -> Header:
         raise ValueError(f"its header cannot be read: {error}") from error
     if any(isinstance(size, bool) or size < 0 for size in shape):
         raise ValueError(f"its header says shape {shape}")
-    if math.prod(max(size, 1) for size in shape) > 2**62 // max(dtype.itemsize, 1):
+    if not_addressable(shape, dtype):
         raise ValueError(f"its header says shape {shape}, more than any memory holds")
     return shape, fortran, dtype
+
+
+def not_addressable(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether no memory can hold an array; a size of 0 does not make the others smaller."""
+    return math.prod(max(size, 1) for size in shape) > 2**62 // max(dtype.itemsize, 1)
 
 
 def read_npy(path: Path) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from jensen.data.arraylike import Source
 from jensen.data.arrays import from_array
-from jensen.data.bounded import check_size
+from jensen.data.bounded import check_size, not_addressable
 from jensen.data.layout import layout
 from jensen.data.stored import RawRows
 from jensen.errors import DataError
@@ -100,7 +100,14 @@ def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
             f"got {4 + len(sizes)}",
             "copy or download the file again",
         )
-    return struct.unpack(f">{axes}I", sizes), np.dtype(TYPES[head[2]]), 4 + 4 * axes
+    shape, dtype = struct.unpack(f">{axes}I", sizes), np.dtype(TYPES[head[2]])
+    if not_addressable(shape, dtype):
+        raise DataError(
+            f"{path} says more values than any memory holds",
+            f"got shape {shape}",
+            "copy or download the file again",
+        )
+    return shape, dtype, 4 + 4 * axes
 
 
 def _zipped(path: Path) -> bool:
