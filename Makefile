@@ -26,7 +26,7 @@ check: lint test docs
 docs: .venv/.ready
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
-# what takes too long for make test; each part prints its figures last
+# what takes too long for make test, about 15 minutes; each part prints its figures last
 soak: .venv/.ready
 	.venv/bin/python -m pytest -q -m slow tests
 	JENSEN_FUZZ=800 .venv/bin/python -m pytest -q -s tests/unit/test_fuzz_surface.py
