@@ -20,8 +20,8 @@ from jensen.metrics.pairs import COLUMNS as PAIRED
 from jensen.metrics.pairs import Pairs, pair_differences, pairs_real_to_real
 from jensen.metrics.table import MOST, Tables, name_of, written
 from jensen.metrics.utility import Right, Use, targets, trained_on_real, utility
-from jensen.model import Can
 from jensen.quantity import Quantity
+from jensen.sampled import check_sampled
 from jensen.scoring import some_places
 
 COLUMNS = 200
@@ -184,14 +184,7 @@ class _Shared:
 def _drawn(entry: Entry, data: Rows, places: NDArray[np.intp], count: int, seed: int) -> NDArray[np.float64]:
     """Samples of one model as they are written. Raises Cannot where it draws none, or of another space."""
     fitted = entry.fitted
-    if Can.SAMPLE not in fitted.can:
-        raise Cannot("the model draws no samples", f"it can: {fitted.can}", "choose a model that can")
-    if fitted.space.binarised(None) != data.space.binarised(None):
-        raise Cannot(
-            "samples and rows live in other spaces",
-            f"{fitted.space.describe()}, {data.space.describe()}",
-            "take rows of the space that the model was fitted to",
-        )
+    check_sampled(fitted, data)
     if isinstance(fitted.model, Samples):
         count = min(count, int(fitted.record.get("samples", count)))
     given = None if data.context is None else data.context.held_out[np.resize(places, count)]

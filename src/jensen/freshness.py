@@ -14,8 +14,8 @@ from jensen.critics.platt import log_losses
 from jensen.data import Rows
 from jensen.data.grid import match_grid
 from jensen.errors import Cannot
-from jensen.model import Can
 from jensen.quantity import Quantity
+from jensen.sampled import check_sampled
 from jensen.scoring import some_places
 
 MOST = 2000
@@ -53,14 +53,7 @@ def told_apart(fitted: Any, data: Rows, seed: int) -> Fresh:
     unseen, samples are left out of sight as the held-out rows are, each like a row drawn at random. Raises
     Cannot for a model that does not sample, for samples of another space, and for fewer rows than a critic needs.
     """
-    if Can.SAMPLE not in fitted.can:
-        raise Cannot("the model draws no samples", f"it can: {fitted.can}", "choose a model that can")
-    if fitted.space.binarised(None) != data.space.binarised(None):
-        raise Cannot(
-            "samples and rows live in other spaces",
-            f"{fitted.space.describe()}, {data.space.describe()}",
-            "take rows of the space that the model was fitted to",
-        )
+    check_sampled(fitted, data)
     places = some_places(len(data.test), MOST, seed)
     if len(places) < LEAST_ROWS:
         raise Cannot(f"a critic needs {LEAST_ROWS} held-out rows", f"got {len(places)}", "hold out more rows")

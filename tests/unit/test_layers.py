@@ -57,7 +57,16 @@ LAYERS: list[list[set[str]]] = [
     ],
     [
         {"fitted", "fitting", "sources", "normaliser", "conditioning", "card", "completing", "imputing"}
-        | {"freshness", "refining", "resampling", "as_distribution", "surprise", "foresight", "run_folder"},
+        | {
+            "freshness",
+            "sampled",
+            "refining",
+            "resampling",
+            "as_distribution",
+            "surprise",
+            "foresight",
+            "run_folder",
+        },
         {"diverging", "discrepancy", "shifts", "sides"},
     ],
     [
