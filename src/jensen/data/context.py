@@ -155,7 +155,7 @@ def _column_names(context: Any, opened: Source | Table) -> list[str]:
 def _select(table: Table, names: Sequence[str]) -> Table:
     """Some columns of a table, to be held in memory also where the rows are not."""
     types = dict(zip(table.names, table.types, strict=True))
-    return replace(table, names=tuple(names), types=tuple(types[name] for name in names), path=None)
+    return replace(table, names=tuple(names), types=tuple(types[name] for name in names), stored=None)
 
 
 def _without(opened: Source | Table, names: Sequence[str]) -> Source | Table:

@@ -88,7 +88,7 @@ def _table(table: Table, space: Space) -> tuple[ArrayLike, NDArray[np.bool_]]:
     def filled(names: Sequence[str]) -> Iterable[Any]:
         return (_filled(batch, {name: columns[name] for name in names}) for batch in table.batches(names))
 
-    found = replace(table, batches=filled, path=None).conform(space)
+    found = replace(table, batches=filled, stored=None).conform(space)
     names = [one.name for one in found.fields or ()]
     empty = [np.stack([_nulls(batch.column(name)) for name in names], 1) for batch in table.batches(names)]
     return found.values, np.concatenate(empty)

@@ -32,11 +32,9 @@ class ParquetRows(OnDisk):
     Raises DataError when one row group alone does not fit into `memory` bytes.
     """
 
-    def __init__(self, path: Path, fields: tuple[Field, ...], memory: int) -> None:
-        self.path, self.fields = path, fields
-        with reading(path):
-            self.footer = read_footer(path)
-        told = self.footer.told
+    def __init__(self, path: Path, footer: Footer, memory: int, fields: tuple[Field, ...]) -> None:
+        self.path, self.footer, self.fields = path, footer, fields
+        told = footer.told
         sizes = [told.row_group(i).num_rows for i in range(told.num_row_groups)]
         self.ends = np.cumsum(sizes)
         self.shape, self.dtype = (int(self.ends[-1]), len(fields)), np.dtype(np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ FIRST_LINE = 1 << 24
 class Table:
     """A table not yet turned into numbers: its columns, and its rows in batches as often as needed.
 
-    `path` and `memory` are set where the table is a Parquet file too large to hold.
+    `stored` gives the rows as numbers where they stay on disk: of a Parquet file too large to hold.
     """
 
     name: str
@@ -47,8 +48,7 @@ class Table:
     rows: int
     batches: Callable[[Sequence[str]], Iterable[Any]]
     notes: tuple[str, ...] = ()
-    path: Path | None = None
-    memory: int = 0
+    stored: Callable[[tuple[Field, ...]], ArrayLike] | None = None
 
     def without(self, drop: Sequence[str]) -> Table:
         """The table without some columns. Raises DataError for unknown ones, naming the nearest."""
@@ -116,8 +116,8 @@ class Table:
         refuse_gaps(gaps, self.rows)
 
     def _values(self, fields: tuple[Field, ...]) -> ArrayLike:
-        if self.path is not None:
-            return ParquetRows(self.path, fields, self.memory)
+        if self.stored is not None:
+            return self.stored(fields)
         blocks, start = [], 0
         for batch in self.batches([one.name for one in fields]):
             blocks.append(encode(batch, fields, start))
@@ -232,8 +232,8 @@ def from_parquet(path: Path, memory: int) -> Table:
                 yield batch
 
     types = tuple(schema.field(name).type for name in names)
-    table = Table(path.name, names, types, rows, batches, notes)
-    return replace(table, path=path, memory=memory) if large else table
+    stored = partial(ParquetRows, path, footer, memory) if large else None
+    return Table(path.name, names, types, rows, batches, notes, stored)
 
 
 def _plain_text(file: Any) -> io.TextIOWrapper:
