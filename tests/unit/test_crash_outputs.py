@@ -138,8 +138,6 @@ def content(path: Path) -> Any:
     return path.read_bytes() if path.exists() else None
 
 
-# numpy 1 leaves the archive of a write that failed to be closed when it is collected, which fails once more
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_a_fault_at_any_operation_of_an_output_leaves_the_old_one_or_the_new_one(
     tmp_path: Path, name: str

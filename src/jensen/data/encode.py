@@ -100,8 +100,6 @@ def nulls(values: Any) -> NDArray[np.bool_] | None:
 
     if not values.null_count and not pa.types.is_floating(values.type):
         return None
-    if pa.types.is_float16(values.type):
-        values = values.cast(pa.float32())  # pyarrow before 17 finds no nan among halves
     empty = values.is_null(nan_is_null=True)
     found = np.asarray(
         empty.to_numpy() if isinstance(empty, pa.ChunkedArray) else empty.to_numpy(zero_copy_only=False), bool
