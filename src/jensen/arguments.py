@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from jensen.errors import UsageError
 
@@ -83,7 +83,7 @@ def whole(name: str, value: Any, low: int, high: int = MOST, do: str = "correct 
     return int(value)
 
 
-def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
+def is_whole(value: Any, low: int, high: float = math.inf) -> TypeGuard[int]:
     """Whether a value is a whole number from `low` to `high`, of any library's type; no flag is a number."""
     plain = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     return plain and low <= int(value) <= high

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from jensen.arguments import said, whole
+from jensen.arguments import is_whole, said, whole
 from jensen.codec import Chain, Codec, Standardise
 from jensen.data.targets import TARGETS, Target, target
 from jensen.errors import DataError, SpaceError, UsageError
@@ -107,7 +106,7 @@ def pose(
             f"known: {', '.join(TARGETS)}",
         )
     dim = known.dim if known is not None else dim
-    if isinstance(dim, bool) or not isinstance(dim, Integral) or not 1 <= dim <= MOST_SITES:
+    if not is_whole(dim, 1, MOST_SITES):
         raise UsageError("a density has 1 or more coordinates", f"got dim={said(dim)}", "pass dim=2, say")
     seed = whole("seed", seed, 0)
     if support is not None and not (isinstance(support, (tuple, list)) and len(support) == 2):
@@ -118,7 +117,8 @@ def pose(
     name = known.name if known is not None else getattr(what, "__name__", "density")
     try:
         raw = Density(name, what, inner or _identity(space), _dtype(what, inner, space.dims))
-        start = raw if scale is not None else _best_start(raw, _ends(location, space.dims), seed)
+        centre = _ends(location, space.dims)
+        spread = _best_scale(raw, centre, seed) if scale is None else _ends(scale, space.dims)
     except (DataError, SpaceError, UsageError):
         raise
     except Exception as error:
@@ -127,8 +127,7 @@ def pose(
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
             f"it is called with a tensor (n, {dim}), float64 or float32, and gives (n,)",
         ) from error
-    spread = _ends(scale, space.dims) if scale is not None else start.codec.parts[-1].scale
-    whiten = Standardise(space, _ends(location, space.dims), spread)
+    whiten = Standardise(space, centre, spread)
     codec: Codec = whiten if inner is None else Chain([inner, whiten])
     exact = None if known is None else known.sample
     found = Density(name, what, codec, raw.dtype, exact, None if known is None else known.log_z, by_name)
@@ -176,8 +175,8 @@ def _dtype(log_density: LogDensity, inner: Codec | None, dim: int) -> torch.dtyp
     return torch.float64
 
 
-def _best_start(density: Density, location: Tensor, seed: int) -> Density:
-    """The density seen from N(location, s^2), s of 2^-10 .. 2^13 with the largest E log p~ + dim log s.
+def _best_scale(density: Density, location: Tensor, seed: int) -> Tensor:
+    """s of 2^-10 .. 2^13 with the largest E log p~ + dim log s under N(location, s^2), one for each coordinate (dim,).
 
     A centre that stays where it is cannot fall into one of several modes, as a fitted one would.
     """
@@ -192,8 +191,7 @@ def _best_start(density: Density, location: Tensor, seed: int) -> Density:
             )
             if mean > best:
                 best, found = mean, s
-    whiten = Standardise(density.codec.space, location, torch.full_like(location, found))
-    return Density(density.name, density.log_density, Chain([density.codec, whiten]), density.dtype)
+    return torch.full_like(location, found)
 
 
 def _check_start(density: Density, seed: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import numbers
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jensen.arguments import MOST, number, one_of, said, whole
+from jensen.arguments import MOST, is_whole, number, one_of, said, whole
 from jensen.arguments import path as as_path
 from jensen.as_distribution import FittedDistribution, as_distribution
 from jensen.autoregressive import Autoregressive
@@ -108,7 +107,7 @@ class Fitted:
         pass a site, for checks; all give the same rows). Raises Cannot when the model does not sample, or not so.
         `watch` is told how many rows are done.
         """
-        if isinstance(n, bool) or not isinstance(n, numbers.Integral) or not 1 <= n < MOST:
+        if not is_whole(n, 1, MOST - 1):
             raise UsageError(
                 "expected at least one row to sample, a whole number", f"got n={said(n)}", "pass n=16, say"
             )

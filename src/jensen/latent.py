@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import overload
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from jensen.arguments import is_whole
 from jensen.diagnosis import COLLAPSE, diagnose
 from jensen.errors import UsageError
 from jensen.functional import counts
@@ -255,9 +256,7 @@ def latent_sizes(latents: int | Sequence[int]) -> tuple[int, ...]:
     ((20,), (100, 50))
     """
     sizes = tuple(latents) if isinstance(latents, (Sequence, np.ndarray)) else (latents,)
-    if not sizes or any(
-        isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in sizes
-    ):
+    if not sizes or not all(is_whole(size, 1) for size in sizes):
         raise UsageError(
             "a layer of latents has 1 or more dimensions",
             f"got latents={latents!r}",

@@ -134,9 +134,7 @@ def surprise(
 ) -> Surprise:
     """See `Fitted.surprise`."""
     space = fitted.space
-    for name, value in (("n", n), ("draws", draws)):
-        whole(name, value, 1)
-    seed = whole("seed", seed, 0)
+    n, draws, seed = whole("n", n, 1), whole("draws", draws, 1), whole("seed", seed, 0)
     if space.is_image:
         raise Cannot("columns to blame are those of a table", f"got {space.describe()}", "use score")
     if space.dims**2 * 4 > MOST_VALUES:
