@@ -21,12 +21,13 @@ from jensen.checks import check_names, run
 from jensen.checks.fixed import first_context, fixed, fixed_at
 from jensen.checks.mode_coverage import NAME as MODE_COVERAGE
 from jensen.checks.mode_coverage import Known
-from jensen.checks.subject import Bare, device_of, float_type
+from jensen.checks.subject import Bare
 from jensen.checks.verdict import Verdict
 from jensen.codec import as_tensor
 from jensen.data.known_modes import Modes, known_modes, modes_of_target
 from jensen.errors import UsageError, nearest
 from jensen.fitted import Fitted
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Model
 from jensen.nn.precision import full_float32
 from jensen.probing.verdict import NAME as LABELS

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from jensen.auditing import no_trace, subject_of
-from jensen.checks.subject import Bare, View, float_type
+from jensen.checks.subject import Bare, View
 from jensen.errors import Cannot, UsageError
+from jensen.functional.module_state import float_type
 from jensen.functional.order import Order, fold_ranks, own_order, raster_order
 from jensen.functional.receptive import Position, output_index
 from jensen.functional.site_links import LARGE, SiteLinks

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.checks.maps import encoded
-from jensen.checks.subject import device_of, float_type
+from jensen.functional.module_state import device_of, float_type
 
 REACH, STEP = 9.0, 0.25
 """The grid ends nine spreads out: a normal law has 2e-19 beyond. Its trapezoid rule is exact to rounding at h = 1/2 already

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from jensen.checks import base_mass, quadrature, weighed
 from jensen.checks.maps import has
-from jensen.checks.subject import can, device_of, float_type, precise, some_rows
+from jensen.checks.subject import can, precise, some_rows
 from jensen.checks.twin import twin
 from jensen.checks.verdict import Verdict, sentences
 from jensen.errors import Cannot
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Can
 
 NAME = "mass_sums"

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from jensen.checks.maps import base_points, has
-from jensen.checks.subject import can, float_type, precise
+from jensen.checks.subject import can, precise
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import float_type
 from jensen.model import Can
 from jensen.space import Space
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import device_of
+from jensen.functional.module_state import device_of
 from jensen.model import Model, abilities
 from jensen.space import Space
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import device_of
 from jensen.checks.verdict import Verdict
 from jensen.costs import cost_named
+from jensen.functional.module_state import device_of
 from jensen.space import Space
 
 NAME = "generator_gradient"

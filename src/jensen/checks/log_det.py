@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from jensen.checks.fixed import both_ways
 from jensen.checks.maps import Columns, base_points, encoded, has, log_dets, near_and_far, whole
-from jensen.checks.subject import device_of, float_type, precise
+from jensen.checks.subject import precise
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import device_of, float_type
 from jensen.space import Space
 
 NAME = "log_det"

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from jensen.checks.fixed import context_columns
-from jensen.checks.subject import can, device_of, float_type, some_rows
+from jensen.checks.subject import can, some_rows
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Can, Model
 from jensen.space import Space
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from jensen.checks import tables
 from jensen.checks.densities import density_mass
 from jensen.checks.sites import site_densities
-from jensen.checks.subject import can, device_of, enumerable, float_type, precise, some_rows
+from jensen.checks.subject import can, enumerable, precise, some_rows
 from jensen.checks.twin import table, twin
 from jensen.checks.verdict import Verdict, both, sentences
 from jensen.errors import Cannot
 from jensen.functional.enumerate import all_rows
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Can
 from jensen.space import Space
 

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import Bare, View, float_type
+from jensen.checks.subject import Bare, View
 from jensen.checks.verdict import Verdict
 from jensen.errors import Cannot
 from jensen.functional.jacobian import jacobian_lower_bound
+from jensen.functional.module_state import float_type
 from jensen.functional.order import Order, own_order, raster_order
 from jensen.functional.receptive import Dependence, dependence
 from jensen.space import Space

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from jensen.checks.base_mass import centre_and_spread
 from jensen.checks.maps import Columns, has, jacobians, near_and_far, whole
-from jensen.checks.subject import can, device_of, float_type, precise
+from jensen.checks.subject import can, precise
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Can
 from jensen.space import Space
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from jensen.checks.fixed import both_ways
 from jensen.checks.maps import has
-from jensen.checks.subject import float_type, precise, some_rows
+from jensen.checks.subject import precise, some_rows
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import float_type
 from jensen.space import Space
 
 NAME = "round_trip"

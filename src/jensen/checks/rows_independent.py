@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import Bare, View, can, device_of, float_type, precise, some_rows
+from jensen.checks.subject import Bare, View, can, precise, some_rows
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import device_of, float_type
 from jensen.functional.receptive import dependence
 from jensen.model import Can
 from jensen.space import Space

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from jensen.checks.goodness import chi_squared, jumps, stein_p_value
 from jensen.checks.quadrature import cell_masses
-from jensen.checks.subject import can, device_of, enumerable, float_type, precise
+from jensen.checks.subject import can, enumerable, precise
 from jensen.checks.tables import samples_follow
 from jensen.checks.twin import TINY, cells, table, twin
 from jensen.checks.verdict import Verdict, both, sentences
 from jensen.errors import Cannot, UsageError
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Can
 from jensen.space import Space
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import can, device_of, indices, some_rows
+from jensen.checks.subject import can, indices, some_rows
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import device_of
 from jensen.model import Can, Model
 from jensen.space import Space
 from jensen.store import build, load_tensors, load_weights, model_record, save_tensors

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jensen.checks.subject import float_type, precise
+from jensen.checks.subject import precise
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import float_type
 from jensen.space import Space
 
 NAME = "mass_sums"

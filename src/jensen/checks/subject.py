@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jensen.functional.enumerate import row_count
-from jensen.functional.module_state import device_of as device_of
-from jensen.functional.module_state import float_type as float_type
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Can
 from jensen.space import Space
 

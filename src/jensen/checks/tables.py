@@ -9,9 +9,10 @@ from torch import Tensor
 
 from jensen.checks.around import AroundColumns
 from jensen.checks.labels import label_test, waves
-from jensen.checks.subject import can, device_of, float_type, in_chunks, precise, some_rows
+from jensen.checks.subject import can, in_chunks, precise, some_rows
 from jensen.checks.verdict import Verdict
 from jensen.checks.weighed import Weighed, decided, weighed
+from jensen.functional.module_state import device_of, float_type
 from jensen.model import Can
 from jensen.space import Space
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from jensen.checks.maps import Part, has, jacobians, near_and_far, parts, pattern_order
-from jensen.checks.subject import float_type, precise
+from jensen.checks.subject import precise
 from jensen.checks.verdict import Verdict
+from jensen.functional.module_state import float_type
 from jensen.space import Space
 
 NAME = "triangular"

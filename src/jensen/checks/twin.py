@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jensen.checks.subject import can, device_of, enumerable, in_chunks
+from jensen.checks.subject import can, enumerable, in_chunks
 from jensen.errors import Cannot
 from jensen.functional.enumerate import all_rows, row_count, row_index
+from jensen.functional.module_state import device_of
 from jensen.model import Can
 from jensen.space import Column, Space
 
