@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from record import Record, loads
+from record import Record, dumps, loads
 from report_plan import FULL, PEERS, QUICK, Run
 from report_table import folded, refusal, table, written
 
@@ -133,8 +133,6 @@ def kept(path: Path, mark: str) -> dict[str, Any]:
 
 def keep(path: Path, mark: str, results: dict[str, Result]) -> None:
     """Leave the quiet results for the next call."""
-    from record import dumps
-
     good = {
         words: json.loads(dumps(one.records, conditions=one.conditions))
         for words, one in results.items()

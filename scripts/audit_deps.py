@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisories import newest, vulnerable
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 CLEAN, VULNERABLE, UNASKED = 0, 1, 3
@@ -68,9 +69,10 @@ def answer(wanted: Sequence[str], printed: str, error: str) -> Answer:
         found = json.loads(printed)["dependencies"]
     except (ValueError, KeyError, TypeError):
         return Answer(len(wanted), [], list(wanted), last)
-    known = {f"{_key(one['name'])}=={one['version']}": one for one in found if "version" in one}
+    known = {(canonicalize_name(one["name"]), one["version"]): one for one in found if "version" in one}
     skipped = [one["skip_reason"] for one in found if "skip_reason" in one]
-    pairs = [(pin, known.get("==".join([_key(pin.split("==")[0]), pin.split("==")[1]]))) for pin in wanted]
+    names = [(pin, *pin.split("==")) for pin in wanted]
+    pairs = [(pin, known.get((canonicalize_name(name), version))) for pin, name, version in names]
     unasked = [pin for pin, one in pairs if one is None]
     vulnerable = [
         f"{pin}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'no release yet'}"
@@ -79,11 +81,6 @@ def answer(wanted: Sequence[str], printed: str, error: str) -> Answer:
         for flaw in one["vulns"]
     ]
     return Answer(len(wanted), vulnerable, unasked, skipped[0] if skipped else last)
-
-
-def _key(name: str) -> str:
-    """A name as registries compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def ask(wanted: Sequence[str], command: Sequence[str]) -> tuple[str, str]:

@@ -32,7 +32,8 @@ def main() -> int:
     try:
         begun = time.perf_counter()
         write = _write_parquet if args.parquet else _write
-        rows = write(path, int(args.gigabytes * 1e9 / (4 * COLUMNS)))
+        rows = int(args.gigabytes * 1e9 / (4 * COLUMNS))
+        write(path, rows)
         print(
             f"{path.stat().st_size / 1e9:.1f} GB, {rows:,} rows, written in {time.perf_counter() - begun:.0f} s"
         )
@@ -63,17 +64,16 @@ def _blocks(rows: int) -> Iterator[NDArray[np.float32]]:
         yield block + 0.1 * generator.standard_normal((count, COLUMNS), np.float32)
 
 
-def _write(path: Path, rows: int) -> int:
+def _write(path: Path, rows: int) -> None:
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "<f4", "fortran_order": False, "shape": (rows, COLUMNS)}
         )
         for block in _blocks(rows):
             file.write(block.tobytes())
-    return rows
 
 
-def _write_parquet(path: Path, rows: int) -> int:
+def _write_parquet(path: Path, rows: int) -> None:
     """Row groups of a block each, not packed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,7 +83,6 @@ def _write_parquet(path: Path, rows: int) -> int:
     with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as file:
         for block in _blocks(rows):
             file.write_table(pa.table([pa.array(column) for column in block.T], schema=schema))
-    return rows
 
 
 def _train(path: Path, steps: int) -> int:
